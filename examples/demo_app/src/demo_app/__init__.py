@@ -1,0 +1,1 @@
+"""Loads the whole demo stack and reports every GPU kernel in it."""

@@ -1,0 +1,1 @@
+"""strixforge builds vLLM for AMD Strix Halo (gfx1151) from pinned source."""

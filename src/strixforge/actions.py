@@ -1,0 +1,284 @@
+"""What the tasks do: fetch, build, restore and collect, with what the user is told of it."""
+
+import errno
+import functools
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from strixforge.forge import build as forge
+from strixforge.forge.prepare import prepare as forge_prepare
+from strixforge.model.errors import GateError, HostError, StepError, StrixforgeError
+from strixforge.model.lock import require_pinned
+from strixforge.plan.graph import Component
+from strixforge.plan.requirements import Requirements, load_requirements
+from strixforge.release import wheelhouse
+from strixforge.relock import lock_requirements, lock_tools, wheelhouse_requirements
+from strixforge.sources import kind_of
+from strixforge.sources.index import fetch_wheel, wheel_missing
+from strixforge.store.lock import exclusive
+from strixforge.store.store import Record
+from strixforge.ui.board import BOARD
+from strixforge.workspace import Workspace
+
+_DOWNLOADS = 8  # at once, for each component
+
+
+def shown(action: Callable[[], object]) -> Callable[[], object]:
+    """Wrap an action: its errors reach the reporter as blocks instead of tracebacks."""
+
+    @functools.wraps(action)
+    def run() -> object:
+        from strixforge.ui.reporter import Failure
+
+        try:
+            action()
+        except StrixforgeError as error:
+            return Failure(error)
+        except OSError as error:
+            return Failure(_host_error(error))
+        return True
+
+    return run
+
+
+def _host_error(error: OSError) -> HostError:
+    """Turn a full disk or a missing permission into a sentence."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return HostError(
+            "the disk is full.",
+            where=str(error.filename or "build/ or the download cache"),
+            cause="Nothing half written was kept.",
+            fix="Free space, or use another disk: store=/other/disk/store cache=/other/disk/cache",
+        )
+    return HostError(
+        f"{error.strerror or error}.",
+        where=str(error.filename or ""),
+        cause="The file system refused it.",
+        fix="Mend that, then give the same command again.",
+    )
+
+
+def needs_fetch(ws: Workspace, name: str) -> bool:
+    """Say whether the component must download something before it can be built."""
+    if ws.status(name).record is not None:
+        return False  # it will be restored
+    component = ws.plan.components[name]
+    return kind_of(component.pin).missing(component.pin, ws.cache) or any(
+        wheel_missing(locked, ws.cache) for locked in component.requirements.locked
+    )
+
+
+def fetch(ws: Workspace, name: str) -> None:
+    """Download the component's source and the wheels of its build requirements, in parallel."""
+    component = ws.plan.components[name]
+    require_pinned(component.pin, where=f"{ws.lock.file}: {name}")
+    if kind_of(component.pin).missing(component.pin, ws.cache):
+        with BOARD.activity(f"fetch {name}") as activity:
+            kind_of(component.pin).fetch(component.pin, ws.cache, activity.progress)
+        BOARD.say(name, f"fetched {component.pin.version}")
+    fetch_requirements(ws, name, component.requirements)
+
+
+def fetch_requirements(ws: Workspace, name: str, requirements: Requirements) -> None:
+    """Download the wheels of locked requirements, several at a time."""
+    wanted = [one for one in requirements.locked if wheel_missing(one, ws.cache)]
+
+    def one(number: int) -> None:
+        locked = wanted[number]
+        with BOARD.activity(locked.name) as activity:
+            fetch_wheel(locked, ws.cache, activity.progress)
+
+    with ThreadPoolExecutor(max_workers=_DOWNLOADS) as pool:
+        list(pool.map(one, range(len(wanted))))
+    if wanted:
+        BOARD.say(name, f"fetched {len(wanted)} wheel(s): {', '.join(w.name for w in wanted)}")
+
+
+def prepare(ws: Workspace, name: str) -> None:
+    """Unpack and patch the source, for a look at what would be built."""
+    component = ws.plan.components[name]
+    target = ws.settings.build / "work" / ws.plan.stack / f"{name}.prepared"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    forge_prepare(component, ws.cache, ws.settings.home, target)
+    for patch in component.patches:
+        BOARD.say(name, f"applied {patch.path.name}: {patch.description}")
+    for patch, why in component.skipped:
+        BOARD.say(name, f"skipped {patch.path.name} ({why})")
+    BOARD.say(name, f"prepared source: {target}")
+
+
+def build(ws: Workspace, name: str) -> None:
+    """Restore the component by its key, or build and publish it."""
+    status = ws.status(name)
+    if status.key is None or status.document is None:
+        raise GateError(f"{name} waits for {', '.join(status.waits_for)}.")
+    place = ws.settings.store / "locks" / status.key
+    wait = functools.partial(BOARD.say, name, "another run is building it; waiting")
+    with exclusive(place, wait):
+        status = ws.status(name)
+        if status.record is not None:
+            ws.write_state(name, status.record)
+            BOARD.say(name, f"restored from the store ({status.record.output[:12]}…)")
+            return
+        record = _build(ws, name)
+    ws.write_state(name, record)
+    BOARD.say(name, f"done in {record.notes['seconds']} s ({record.output[:12]}…)")
+
+
+def _build(ws: Workspace, name: str) -> Record:
+    component = ws.plan.components[name]
+    bench = make_bench(ws, component)
+    fetch(ws, name)
+    with (
+        exclusive(
+            bench.work.parent / f"{name}.lock", functools.partial(BOARD.say, name, "waiting")
+        ),
+        ws.forge_lock,
+        BOARD.activity(name) as activity,
+    ):
+        BOARD.say(name, f"log: {bench.log}")
+        built = forge.build(
+            component, ws.plan, bench, functools.partial(BOARD.say, name), activity.line
+        )
+        if component.recipe.output == "toolchain":
+            for warning in ws.policy.check_toolchain(built.out):
+                BOARD.say(name, f"warning: {warning}")
+        document = ws.status(name).document
+        if document is None:  # pragma: no cover - build() has looked
+            raise GateError(f"the needs of {name} went away while it was built.")
+        record = ws.store.publish(document, built.out, built.notes)
+        _remove(bench)
+    return record
+
+
+def make_bench(ws: Workspace, component: Component) -> forge.Bench:
+    """Return where a component is built, its needs verified."""
+    needs = {}
+    for need in component.recipe.needs:
+        record = ws.status(need).record
+        if record is None:
+            raise GateError(
+                f"{component.name} needs {need}, which is not built.", fix=f"./doit build_{need}"
+            )
+        needs[need] = ws.store.verified(record.output, what=need)
+    settings = ws.settings
+    return forge.Bench(
+        home=settings.home,
+        cache=ws.cache,
+        work=settings.build / "work" / ws.plan.stack / component.name,
+        log=settings.build / "logs" / ws.plan.stack / f"{component.name}.log",
+        sandbox=settings.sandbox,
+        jobs=settings.jobs,
+        needs=needs,
+    )
+
+
+def _remove(bench: forge.Bench) -> None:
+    """Remove the work folder of a finished build; the log stays."""
+    import shutil
+
+    shutil.rmtree(bench.work, ignore_errors=True)
+
+
+def runtime(ws: Workspace) -> Requirements:
+    """Return the locked wheels that the wheelhouse takes from the index."""
+    path = ws.settings.home / "locks" / ws.plan.stack / "wheelhouse.txt"
+    return load_requirements(path, wheelhouse_requirements(ws.plan), what="wheelhouse")
+
+
+def lock(ws: Workspace) -> None:
+    """Resolve the Python requirements of the stack's recipes, and write their hashes to locks/."""
+    for name, changed in lock_requirements(ws):
+        BOARD.say(name, "locked anew" if changed else "unchanged")
+    BOARD.say("lock", "next: look at `git diff locks/`, then ./doit explain")
+
+
+def relock_tools(ws: Workspace) -> None:
+    """Resolve what strixforge itself runs with."""
+    changed = lock_tools(ws.settings.home)
+    BOARD.say("requirements.lock", "locked anew; ./doit installs it" if changed else "unchanged")
+
+
+def wheelhouse_place(ws: Workspace) -> Path:
+    """Return the folder of the stack's wheelhouse."""
+    return ws.settings.build / "wheelhouse" / ws.plan.stack
+
+
+def wheelhouse_current(ws: Workspace) -> bool:
+    """Say whether the wheelhouse is there and made from what is built now."""
+    records = {name: ws.status(name).record for name in ws.plan.components}
+    known = {name: record for name, record in records.items() if record is not None}
+    if len(known) < len(records):
+        return False
+    wanted = wheelhouse.inputs(ws.plan, known, runtime(ws).locked)
+    return wheelhouse.is_current(wheelhouse_place(ws), wanted)
+
+
+def collect(ws: Workspace) -> None:
+    """Collect the wheelhouse, and say where it is and what to type next."""
+    records = {}
+    for name in ws.plan.components:
+        record = ws.status(name).record
+        if record is None:
+            raise GateError(f"{name} is not built.", fix=f"./doit build_{name}")
+        records[name] = record
+    needed = runtime(ws)
+    fetch_requirements(ws, "wheelhouse", needed)
+    place = wheelhouse_place(ws)
+    lock = ws.settings.build / "state" / ws.plan.stack / "wheelhouse.lock"
+    with exclusive(
+        lock, functools.partial(BOARD.say, "wheelhouse", "another run collects; waiting")
+    ):
+        items = wheelhouse.collect(ws.plan, records, needed.locked, ws.store, ws.cache, place)
+    counts = wheelhouse.summary(items)
+    BOARD.say(
+        "wheelhouse",
+        f"{counts['wheels']} wheels and {counts['prefixes']} prefixes, "
+        f"{counts['bytes'] / 1e6:.1f} MB: {place}",
+    )
+
+
+def say_next(ws: Workspace) -> None:
+    """Tell how to use the wheelhouse."""
+    place = wheelhouse_place(ws)
+    BOARD.write(
+        f"\nThe wheelhouse of stack {ws.plan.stack} is complete. Install it, with no network:\n"
+        f"  {place}/install.sh ~/strixforge-{ws.plan.stack}\n"
+        f"  . ~/strixforge-{ws.plan.stack}/activate.sh"
+    )
+
+
+def verify(ws: Workspace) -> None:
+    """Hash everything in the store; set damaged artifacts aside so that they are made again."""
+    names: dict[str, str] = {}
+    for path in sorted((ws.store.root / "records").glob("*.json")):
+        try:
+            record = json.loads(path.read_text())["record"]
+            names[record["output"]] = record["document"]["component"]
+        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError):
+            path.unlink()
+            BOARD.say("verify", f"removed a damaged record: {path.name}")
+    bad = 0
+    for output in ws.store.objects():
+        name = names.get(output, output[:12])
+        try:
+            ws.store.verified(output, what=name)
+        except StrixforgeError as error:
+            bad += 1
+            BOARD.say("verify", f"{error.what}\nset aside: {ws.store.set_aside(output)}")
+    BOARD.say("verify", f"{len(ws.store.objects())} artifacts are whole, {bad} were damaged")
+    if bad:
+        BOARD.say("verify", "next: give your build command again; it remakes them")
+
+
+def run_tool(ws: Workspace, command: list[str]) -> None:
+    """Run a tool over strixforge's own code. Raises StepError when it is not content."""
+    import subprocess
+
+    done = subprocess.run(command, cwd=ws.settings.home, check=False)
+    if done.returncode:
+        raise StepError(
+            f"{' '.join(command[2:])} ended with {done.returncode}.", fix="The lines above say why."
+        )

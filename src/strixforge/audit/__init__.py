@@ -1,0 +1,1 @@
+"""What is inside built files: code objects, their targets and kernels, and the gates on them."""

@@ -1,0 +1,158 @@
+"""Clang offload bundles, plain and compressed, one after the other in a file or section.
+
+Source: llvm/llvm-project, clang/lib/Driver/OffloadBundler.cpp at commit
+000390203c87508e7d1bbf2002bb9ce819cef1b8 (`BinaryFileHandler`, `RawCompressedBundleHeader`).
+A plain bundle does not say how long it is: it ends with its last entry. A compressed one of
+version 1 does not either: it ends with its compressed frame.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import zstandard
+
+from strixforge.audit.bounds import Budget, MalformedError, part
+
+PLAIN_MAGIC = b"__CLANG_OFFLOAD_BUNDLE__"
+COMPRESSED_MAGIC = b"CCOB"
+# One bundle holds one translation unit for a few targets; the largest known are tens of MB.
+LARGEST_BUNDLE = 1 << 30
+# Bundles are aligned to 4096 bytes; a longer run of zeros is no padding.
+LONGEST_PADDING = 64 << 10
+_LONGEST_LABEL = 1024
+_MOST_ENTRIES = 1024
+# Per version: the rest of the header after magic, version and method, and whether it has a total.
+_COMPRESSED_HEADERS = {1: ("<IQ", False), 2: ("<IIQ", True), 3: ("<QQQ", True)}
+# Compressed bytes fed at once. zstd can turn 4 KiB into 128 MiB at most, and returns all of it.
+_PIECE = 4 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a bundle: its id, such as `hipv4-amdgcn-amd-amdhsa--gfx1151`, and its bytes."""
+
+    label: str
+    data: memoryview
+
+    @property
+    def is_empty_host(self) -> bool:
+        """Whether this is the empty entry that HIP writes for the host."""
+        return not self.data and self.label.startswith("host-")
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+def walk(data: memoryview, budget: Budget) -> Iterator[tuple[int, Iterator[Entry]]]:
+    """Yield each bundle in `data` as its ordinal and its entries, skipping zero padding.
+
+    Raises `MalformedError` at the first thing that is neither; what came before it stands.
+    Decompressed bytes are taken from `budget`, a bundle at a time.
+    """
+    offset, ordinal = _skip_padding(data, 0), 0
+    while offset < len(data):
+        rest = data[offset:]
+        if rest[:4] == COMPRESSED_MAGIC:
+            bundle, size = _decompress(rest, budget)
+        else:
+            bundle, size = rest, _plain_size(rest)
+        yield ordinal, _entries(bundle)
+        offset, ordinal = _skip_padding(data, offset + size), ordinal + 1
+
+
+def _skip_padding(data: memoryview, offset: int) -> int:
+    window = bytes(data[offset : offset + LONGEST_PADDING])
+    zeros = len(window) - len(window.lstrip(b"\0"))
+    if zeros == LONGEST_PADDING and offset + zeros < len(data):
+        raise MalformedError(f"more than {LONGEST_PADDING} bytes of zeros at byte {offset}")
+    return offset + zeros
+
+
+def _table(bundle: memoryview) -> Iterator[tuple[str, int, int]]:
+    """Yield label, offset and size of each entry."""
+    if bundle[: len(PLAIN_MAGIC)] != PLAIN_MAGIC:
+        raise MalformedError("this is not an offload bundle")
+    position = len(PLAIN_MAGIC) + 8
+    (count,) = struct.unpack("<Q", part(bundle, position - 8, 8, "the number of entries"))
+    if count > _MOST_ENTRIES:
+        raise MalformedError(f"a bundle claims {count} entries, {_MOST_ENTRIES} at most")
+    first, end = None, 0
+    for index in range(count):
+        row = part(bundle, position, 24, f"the header of entry {index} of {count}")
+        start, size, label_size = struct.unpack("<QQQ", row)
+        if label_size > _LONGEST_LABEL:
+            raise MalformedError(f"the id of entry {index} claims {label_size} bytes")
+        label = bytes(part(bundle, position + 24, label_size, f"the id of entry {index}"))
+        position += 24 + label_size
+        # clang-offload-bundler writes entries in order. Overlap would let a small file cost
+        # any amount of work.
+        if start < end:
+            raise MalformedError(f"entry {index} overlaps the one before it")
+        part(bundle, start, size, f"entry {index}")
+        first, end = start if first is None and size else first, start + size
+        yield label.decode("ascii", "backslashreplace"), start, size
+    if first is not None and first < position:
+        raise MalformedError("the first entry overlaps the header")
+
+
+def _plain_size(bundle: memoryview) -> int:
+    header_end = len(PLAIN_MAGIC) + 8
+    return max((start + size for _, start, size in _table(bundle)), default=header_end)
+
+
+def _entries(bundle: memoryview) -> Iterator[Entry]:
+    for label, start, size in _table(bundle):
+        yield Entry(label, bundle[start : start + size])
+
+
+def _decompress(data: memoryview, budget: Budget) -> tuple[memoryview, int]:
+    """Return the bundle inside a compressed one, and the compressed one's size in bytes."""
+    version, method = struct.unpack("<HH", part(data, 4, 4, "a compressed bundle's header"))
+    if version not in _COMPRESSED_HEADERS:
+        raise MalformedError(f"compressed bundle version {version} is not known")
+    layout, has_total = _COMPRESSED_HEADERS[version]
+    header_size = 8 + struct.calcsize(layout)
+    fields = struct.unpack(layout, part(data, 8, header_size - 8, "a compressed bundle's header"))
+    total, size = fields[:2] if has_total else (len(data), fields[0])
+    if size > LARGEST_BUNDLE:
+        raise MalformedError(f"a compressed bundle claims {size} bytes, {LARGEST_BUNDLE} at most")
+    budget.take(size, "a compressed bundle")
+    packed = part(data, header_size, total - header_size, "a compressed bundle")
+    if method == 0:
+        bundle, used = _inflate(zlib.decompressobj(), packed, size)
+    elif method == 1:
+        bundle, used = _inflate(zstandard.ZstdDecompressor().decompressobj(), packed, size)
+    else:
+        raise MalformedError(f"compression method {method} is not known")
+    if has_total and used != len(packed):
+        raise MalformedError(f"a compressed bundle ends {len(packed) - used} bytes early")
+    return bundle, header_size + used
+
+
+def _inflate(stream: _Decompressor, packed: memoryview, size: int) -> tuple[memoryview, int]:
+    """Return what `packed` unpacks to, exactly `size` bytes, and how many bytes that used."""
+    unpacked, used = bytearray(), 0
+    try:
+        while not stream.eof and used < len(packed):
+            piece = bytes(packed[used : used + _PIECE])
+            unpacked += stream.decompress(piece)
+            used += len(piece)
+            if len(unpacked) > size:
+                raise MalformedError(
+                    f"a compressed bundle is larger than the {size} bytes it claims"
+                )
+    except (zlib.error, zstandard.ZstdError) as error:
+        raise MalformedError(f"a compressed bundle is damaged: {error}") from error
+    if not stream.eof or len(unpacked) != size:
+        raise MalformedError(
+            f"a compressed bundle has {len(unpacked)} of the {size} bytes it claims"
+        )
+    return memoryview(unpacked).toreadonly(), used - len(stream.unused_data)

@@ -1,0 +1,185 @@
+"""What is inside one buffer: a code object, offload bundles, a host ELF, or a static library."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from strixforge.audit import archives, bundles, elf, targets
+from strixforge.audit.bounds import Budget, MalformedError
+
+_INNER_MAGICS = (elf.MAGIC, bundles.PLAIN_MAGIC, bundles.COMPRESSED_MAGIC)
+MAGICS = (*_INNER_MAGICS, archives.AR_MAGIC)
+# Names under which device code is shipped; with contents we do not know they are a finding.
+DEVICE_SUFFIXES = (".hsaco", ".co", ".kpack", ".aks2")
+# One wrapper for each bundle: magic, version, bundle, unused; llvm/llvm-project,
+# clang/lib/CodeGen/CGCUDANV.cpp, `makeModuleCtorFunction`. The sizes were checked on real files.
+_WRAPPER_SIZE = 24
+_RDC_PREFIX = bundles.PLAIN_MAGIC.decode()
+_OFFLOAD_KINDS = ("hip-", "hipv4-", "openmp-")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeObject:
+    """One code object.
+
+    `where`: path, then `!` and zip or archive member, section, bundle ordinal, bundle entry.
+    `target`: what the ELF header states, such as `gfx1151` or `gfx90a:sramecc+:xnack-`.
+    `label`: the id of its bundle entry, if it came from a bundle. `size`: bytes of the ELF image.
+    `kernels`: names in the order of the metadata (mangled, where the language mangles).
+    """
+
+    where: str
+    target: str
+    label: str | None
+    size: int
+    kernels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something that may hold device code and could not be read: where, and why."""
+
+    where: str
+    reason: str
+
+
+Finding = CodeObject | Unreadable
+
+
+class _Kernel(msgspec.Struct):
+    name: str = msgspec.field(name=".name")
+
+
+class _Metadata(msgspec.Struct):
+    """AMDGPUUsage.rst, "Code Object V3 Metadata" and later: the part that names kernels."""
+
+    kernels: list[_Kernel] = msgspec.field(name="amdhsa.kernels", default_factory=list)
+
+
+_METADATA = msgspec.msgpack.Decoder(_Metadata)
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal or an encoder would choke on: names come from the input."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def read(data: memoryview, where: str, budget: Budget) -> Iterator[Finding]:
+    """Yield the code objects in a buffer that starts with one of `MAGICS`.
+
+    Damage of any kind yields `Unreadable`, and ends the buffer when what follows cannot be found.
+    Decompressed bytes are taken from `budget`.
+    """
+    try:
+        if data[: len(archives.AR_MAGIC)] == archives.AR_MAGIC:
+            yield from _static_library(data, where, budget)
+        elif data[: len(elf.MAGIC)] != elf.MAGIC:
+            for ordinal, entries in bundles.walk(data, budget):
+                yield from _bundle(entries, f"{where}!{ordinal}")
+        else:
+            image = elf.Elf(data)
+            if image.machine == elf.EM_AMDGPU:
+                yield _code_object(image, where, None)
+            else:
+                yield from _host(image, where, budget)
+    except MalformedError as error:
+        yield Unreadable(where, str(error))
+
+
+def unrecognised(where: str) -> Iterator[Unreadable]:
+    """Yield `Unreadable` when contents that start with no known magic are named as device code."""
+    if where.lower().endswith(DEVICE_SUFFIXES):
+        yield Unreadable(where, "named as device code, but its format is not known")
+
+
+def _static_library(data: memoryview, where: str, budget: Budget) -> Iterator[Finding]:
+    for name, member in archives.ar_members(data):
+        inner = f"{where}!{printable(name)}"
+        # An archive inside an archive is not something compilers write.
+        if bytes(member[: len(bundles.PLAIN_MAGIC)]).startswith(_INNER_MAGICS):
+            yield from read(member, inner, budget)
+        else:
+            yield from unrecognised(inner)
+
+
+def _host(image: elf.Elf, where: str, budget: Budget) -> Iterator[Finding]:
+    """Scan the sections of a host program, library or object in which device code is embedded."""
+    if not image.has_sections:
+        raise MalformedError(
+            "a host ELF without sections: embedded device code cannot be ruled out"
+        )
+    embedding = wrappers = count = 0
+    for section in image.sections():
+        inner = f"{where}!{printable(section.name)}"
+        if section.name.startswith((".hip_fatbin", _RDC_PREFIX)):
+            embedding += len(section.data)
+            if embedding > len(image.data):
+                raise MalformedError("sections with device code overlap")
+        if section.name.startswith(".hip_fatbin"):
+            for ordinal, entries in bundles.walk(section.data, budget):
+                count += 1
+                yield from _bundle(entries, f"{inner}!{ordinal}")
+        elif section.name == ".hipFatBinSegment":
+            wrappers += len(section.data)
+        else:
+            yield from _other_section(section, where)
+    if wrappers != count * _WRAPPER_SIZE:
+        yield Unreadable(
+            where,
+            f"{count} bundles in .hip_fatbin, but .hipFatBinSegment has {wrappers} bytes,"
+            f" {_WRAPPER_SIZE} for each",
+        )
+
+
+def _other_section(section: elf.Section, where: str) -> Iterator[Finding]:
+    # Objects of `-fgpu-rdc` hold one entry in each such section. Other compilers (SPIR-V) name
+    # sections so too.
+    label = section.name.removeprefix(_RDC_PREFIX)
+    if label != section.name and label.startswith(_OFFLOAD_KINDS):
+        yield _entry(bundles.Entry(label, section.data), where)
+    elif section.name == ".llvm.offloading":
+        yield Unreadable(f"{where}!{section.name}", "LLVM offload binaries are not read")
+
+
+def _bundle(entries: Iterator[bundles.Entry], where: str) -> Iterator[Finding]:
+    for entry in entries:
+        if not entry.is_empty_host:
+            yield _entry(entry, where)
+
+
+def _entry(entry: bundles.Entry, where: str) -> Finding:
+    label = printable(entry.label)
+    where = f"{where}!{label}"
+    try:
+        return _code_object(_device_image(entry.data), where, label)
+    except MalformedError as error:
+        return Unreadable(where, str(error))
+
+
+def _device_image(data: memoryview) -> elf.Elf:
+    if data[: len(elf.MAGIC)] != elf.MAGIC:
+        raise MalformedError(f"no ELF image: it starts with {bytes(data[:4])!r}")
+    image = elf.Elf(data)
+    if image.machine != elf.EM_AMDGPU:
+        raise MalformedError(f"ELF machine {image.machine} is not AMDGPU ({elf.EM_AMDGPU})")
+    return image
+
+
+def _code_object(image: elf.Elf, where: str, label: str | None) -> CodeObject:
+    if not (image.wide and image.little_endian):
+        raise MalformedError("an AMDGPU ELF that is not 64-bit little-endian")
+    target = targets.target_of(image.flags, image.os_abi, image.abi_version)
+    if label is not None and not targets.label_agrees(label, target, image.abi_version):
+        raise MalformedError(f"the bundle says {label}, its ELF header says {target}")
+    notes = list(image.notes(b"AMDGPU", elf.NT_AMDGPU_METADATA))
+    if not notes:
+        raise MalformedError("no AMDGPU metadata note, so its kernels are not known")
+    kernels: list[str] = []
+    for note in notes:
+        try:
+            kernels += [kernel.name for kernel in _METADATA.decode(note).kernels]
+        # msgspec leaks the last two on names that are not UTF-8 and on deep nesting.
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise MalformedError(f"the kernel metadata cannot be read: {error}") from error
+    return CodeObject(where, target, label, len(image.data), tuple(kernels))

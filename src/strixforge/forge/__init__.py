@@ -1,0 +1,1 @@
+"""From sources to artifacts: prepare, sandbox, runner, jobs."""

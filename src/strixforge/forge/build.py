@@ -1,0 +1,222 @@
+"""One component from its key document to a published artifact."""
+
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from strixforge.audit.codeobjects import scan
+from strixforge.audit.gate import architecture_findings
+from strixforge.forge import hostroot, runner, sandbox
+from strixforge.forge.failure import explain_failure
+from strixforge.forge.jobs import grant_jobs
+from strixforge.forge.prepare import prepare
+from strixforge.model.errors import GateError
+from strixforge.model.recipe import Recipe
+from strixforge.plan import layout
+from strixforge.plan.evaluate import evaluate
+from strixforge.plan.graph import Component, Plan
+from strixforge.sources.cache import Cache
+from strixforge.sources.index import wheel
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where and with what a component is built."""
+
+    home: Path
+    cache: Cache
+    work: Path
+    """Folder of this component's build: src, build, out, env."""
+    log: Path
+    sandbox: str
+    """auto, bwrap or unshare."""
+    jobs: int | None
+    """Upper bound asked for by the user."""
+    needs: dict[str, Path]
+    """Verified output of each needed component."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build left behind."""
+
+    out: Path
+    notes: dict[str, object]
+    """seconds, jobs, sandbox: how it came about."""
+
+
+def build(
+    component: Component, plan: Plan, bench: Bench, say: Say, on_line: Callable[[str], None]
+) -> Built:
+    """Prepare, build and check one component; its output is then in `Built.out`.
+
+    Raises the errors of the sources, PatchError, SandboxError, StepError, NetworkError, GateError.
+    """
+    recipe = evaluate(component, plan)
+    kind = sandbox.choose_kind(bench.sandbox)
+    jobs = grant_jobs(component.recipe.jobs.memory_bytes, bench.jobs)
+    lay_out(component, bench)
+    if component.patches:
+        say(f"{len(component.patches)} patch(es) applied")
+    steps = _setup_steps(component) + [_bash(step) for step in recipe.steps]
+    commands = ["make the Python environment"] * (len(steps) - len(recipe.steps)) + list(
+        recipe.steps
+    )
+    view = make_view(component, plan, bench, recipe, steps, jobs)
+    bench.log.unlink(missing_ok=True)
+    say(f"building in {kind}, {jobs} job(s)")
+    outcome = runner.run(
+        lambda events: sandbox.command(kind, view, bench.work, events), bench.log, on_line
+    )
+    if outcome.code:
+        raise explain_failure(component.name, commands, outcome, bench.log)
+    check_output(component.name, recipe, plan.arch, bench.work / "out")
+    return Built(
+        out=bench.work / "out",
+        notes={"seconds": round(outcome.seconds, 1), "jobs": jobs, "sandbox": kind},
+    )
+
+
+def lay_out(component: Component, bench: Bench) -> None:
+    """Make the folders of a build anew: prepared source, wheels of the requirements, empty rest."""
+    if bench.work.exists():
+        shutil.rmtree(bench.work)
+    for name in ("build", "out", "env", "wheels", "etc"):
+        (bench.work / name).mkdir(parents=True)
+    prepare(component, bench.cache, bench.home, bench.work / "src")
+    lines = []
+    for locked in component.requirements.locked:
+        name, path = wheel(locked, bench.cache)
+        link_or_copy(path, bench.work / "wheels" / name)
+        hashes = " ".join(f"--hash=sha256:{one}" for one in sorted(locked.hashes))
+        lines.append(f"{locked.name}=={locked.version} {hashes}\n")
+    (bench.work / "wheels" / "requirements.txt").write_text("".join(lines))
+    sandbox.etc_files(bench.work / "etc")
+
+
+def make_view(
+    component: Component,
+    plan: Plan,
+    bench: Bench,
+    recipe: Recipe,
+    steps: list[list[str]],
+    jobs: int,
+    *,
+    interactive: bool = False,
+) -> sandbox.View:
+    """Return what the sandbox of one component shows, and write its plan of steps."""
+    description = {"cwd": layout.SRC, "steps": steps, "interactive": interactive}
+    (bench.work / "plan.json").write_text(json.dumps(description))
+    needs = {
+        layout.prefix(name, plan.components[name].recipe.output): path
+        for name, path in bench.needs.items()
+    }
+    return sandbox.View(
+        writable={
+            layout.SRC: bench.work / "src",
+            layout.BUILD: bench.work / "build",
+            layout.OUT: bench.work / "out",
+            layout.ENV: bench.work / "env",
+        },
+        readonly={
+            **needs,
+            "/strixforge/wheels": bench.work / "wheels",
+            "/strixforge/plan.json": bench.work / "plan.json",
+            "/strixforge/uv": Path(find_uv_bin()),
+        },
+        etc=bench.work / "etc",
+        environment={**sandbox.base_environment(component.pin.epoch, jobs), **recipe.env},
+        interactive=interactive,
+    )
+
+
+def shell(component: Component, plan: Plan, bench: Bench) -> int:
+    """Open an interactive shell in the sandbox of a build, where it stopped. Returns its code."""
+    recipe = evaluate(component, plan)
+    kind = sandbox.choose_kind(bench.sandbox)
+    jobs = grant_jobs(component.recipe.jobs.memory_bytes, bench.jobs)
+    if not (bench.work / "src").is_dir():
+        lay_out(component, bench)
+    setup = [] if (bench.work / "env" / "bin").is_dir() else _setup_steps(component)
+    steps = [*setup, ["bash", "--norc", "-i"]]
+    view = make_view(component, plan, bench, recipe, steps, jobs, interactive=True)
+    view.environment["TERM"] = os.environ.get("TERM", "dumb")
+    view.environment["PS1"] = f"[{component.name}] \\w $ "
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    try:
+        return subprocess.run(
+            sandbox.command(kind, view, bench.work, writing), pass_fds=(writing,), check=False
+        ).returncode
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def check_output(name: str, recipe: Recipe, arch: str, out: Path) -> None:
+    """Check what the recipe promises of its output. Raises GateError naming what is missing."""
+    wheels = sorted(out.glob("*.whl"))
+    if recipe.output == "wheel":
+        if len(wheels) != 1 or any(path not in wheels for path in out.iterdir()):
+            found = ", ".join(path.name for path in sorted(out.iterdir())) or "nothing"
+            raise GateError(
+                f"{name} must leave exactly one wheel in {layout.OUT}, and left: {found}.",
+                where=str(out),
+                fix=f"./doit shell_{name}",
+            )
+        with zipfile.ZipFile(wheels[0]) as zipped:
+            names = zipped.namelist()
+    else:
+        names = [path.relative_to(out).as_posix() for path in out.rglob("*")]
+    missing = [p for p in recipe.check_paths if not any(fnmatch(one, p) for one in names)]
+    if missing or not names:
+        raise GateError(
+            f"the output of {name} lacks {', '.join(missing) or 'everything: it is empty'}.",
+            where=str(out),
+            cause="The build ended well but did not make what its recipe promises.",
+            fix=f"./doit shell_{name}    (or mend check.paths in the recipe)",
+        )
+    findings = architecture_findings(scan(out), arch, required=recipe.code_objects)
+    if findings:
+        raise GateError(
+            f"the code objects of {name} are not right for {arch}.",
+            where="\n".join(findings[:12]),
+            cause="An architecture list of the source may lack it, or a prebuilt file got in.",
+            fix=f"./doit shell_{name}",
+        )
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Hard-link a file, or copy it where that cannot be done."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _setup_steps(component: Component) -> list[list[str]]:
+    """Return the steps that make the Python environment of the build requirements."""
+    if not component.requirements.locked:
+        return []
+    make = [str(hostroot.python_binary()), "-I", "-m", "venv", "--without-pip", layout.ENV]
+    install = [
+        *("/strixforge/uv", "pip", "install", "--quiet", "--offline", "--no-index", "--no-cache"),
+        *("--no-config", "--no-build", "--no-deps", "--require-hashes", "--link-mode=copy"),
+        *("--python", f"{layout.ENV}/bin/python", "--find-links", "/strixforge/wheels"),
+        *("--requirement", "/strixforge/wheels/requirements.txt"),
+    ]
+    return [make, install]
+
+
+def _bash(step: str) -> list[str]:
+    return ["bash", "-euo", "pipefail", "-c", step]

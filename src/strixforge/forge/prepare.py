@@ -1,0 +1,72 @@
+"""Source to prepared source: unpack, check, patch; anything that does not fit stops the build."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from strixforge.model.errors import PatchError
+from strixforge.model.patch import Patch
+from strixforge.plan.graph import Component
+from strixforge.sources import kind_of
+from strixforge.sources.cache import Cache
+from strixforge.store.tree import normalise
+
+
+def prepare(component: Component, cache: Cache, home: Path, target: Path) -> None:
+    """Lay out the component's patched source in `target`, replacing what was there.
+
+    Modes and times are normalised. Raises IntegrityError, ArchiveError or PatchError.
+    """
+    if target.exists():
+        shutil.rmtree(target)
+    target.mkdir(parents=True)
+    kind_of(component.pin).unpack(component.pin, cache, home, target)
+    for patch in component.patches:
+        _apply(patch, target, component.name)
+    normalise(target)
+    _set_times(target, component.pin.epoch)
+
+
+def _apply(patch: Patch, target: Path, component: str) -> None:
+    if _git_apply(patch, target, "--check", "--reverse").returncode == 0:
+        raise PatchError(
+            f"{patch.path.name} has no effect: {component}'s source has the change already.",
+            where=str(patch.path),
+            cause="Upstream took the change, or the patch is applied twice.",
+            fix="Set Applied-Upstream in its header to that version, or remove the patch.",
+        )
+    applied = _git_apply(patch, target)
+    if applied.returncode:
+        message = applied.stderr.decode(errors="replace").strip()
+        raise PatchError(
+            f"{patch.path.name} does not apply to {component}.",
+            where=f"{patch.path}\n{message}",
+            cause="The source moved on since the patch was written.",
+            fix=f"Compare it with the source in {target}, and renew the patch.",
+        )
+
+
+def _git_apply(patch: Patch, target: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
+    """Run git apply. Outside a repository, as far as git knows: in one it skips files silently."""
+    environment = {
+        **os.environ,
+        "GIT_CEILING_DIRECTORIES": str(target.parent.resolve()),
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "LC_ALL": "C",
+    }
+    environment.pop("GIT_DIR", None)
+    return subprocess.run(
+        ["git", "apply", "-p1", "--whitespace=nowarn", *options, str(patch.path.resolve())],
+        cwd=target,
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+
+
+def _set_times(root: Path, epoch: int) -> None:
+    for folder, folders, files in os.walk(root, topdown=False):
+        for name in (*files, *folders):
+            os.utime(Path(folder, name), (epoch, epoch), follow_symlinks=False)

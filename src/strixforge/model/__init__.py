@@ -1,0 +1,1 @@
+"""Frozen, typed data and its loading. Imports nothing else of strixforge."""

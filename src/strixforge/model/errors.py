@@ -1,0 +1,130 @@
+"""Every error a user can meet: one class each, with its own exit code.
+
+A message says what happened, where, the likely cause, and what to type next.
+docs/reference/errors.md lists the classes; a test keeps the two in step.
+"""
+
+from typing import ClassVar
+
+
+class StrixforgeError(Exception):
+    """Base of all errors that are shown to the user as one block, without a traceback."""
+
+    exit_code: ClassVar[int] = 10
+    title: ClassVar[str] = "Error"
+
+    def __init__(self, what: str, *, where: str = "", cause: str = "", fix: str = "") -> None:
+        """`what` and `fix` are sentences; `where` is a place: file and key, or a log."""
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.cause = cause
+        self.fix = fix
+
+    def __str__(self) -> str:
+        """Return the whole block, several lines, as shown on the terminal."""
+        lines = [f"{self.title}: {self.what}"]
+        for label, text in (("where", self.where), ("cause", self.cause), ("next", self.fix)):
+            if text:
+                first, *more = text.splitlines()
+                lines.append(f"  {label + ':':<7}{first}")
+                lines.extend(f"         {line}" for line in more)
+        return "\n".join(lines)
+
+
+class DataError(StrixforgeError):
+    """A TOML file, lock, recipe, patch header or policy is not valid."""
+
+    exit_code = 10
+    title = "Not valid"
+
+
+class UsageError(StrixforgeError):
+    """A variable, stack, component or value on the command line is not known."""
+
+    exit_code = 11
+    title = "Unknown"
+
+
+class PolicyError(StrixforgeError):
+    """policy.toml refuses this combination."""
+
+    exit_code = 12
+    title = "Refused by policy"
+
+
+class UnpinnedError(StrixforgeError):
+    """Something would be built or fetched that has no exact pin."""
+
+    exit_code = 13
+    title = "Not pinned"
+
+
+class FetchError(StrixforgeError):
+    """A source could not be downloaded."""
+
+    exit_code = 14
+    title = "Not fetched"
+
+
+class IntegrityError(StrixforgeError):
+    """Bytes differ from the digest that they are known by."""
+
+    exit_code = 15
+    title = "Changed bytes"
+
+
+class ArchiveError(StrixforgeError):
+    """An archive is damaged, or would write outside its folder."""
+
+    exit_code = 16
+    title = "Unsafe archive"
+
+
+class PatchError(StrixforgeError):
+    """A patch does not apply, has no effect, or fits no longer."""
+
+    exit_code = 17
+    title = "Patch failed"
+
+
+class SandboxError(StrixforgeError):
+    """This machine cannot make the sandbox that builds need."""
+
+    exit_code = 18
+    title = "No sandbox"
+
+
+class StepError(StrixforgeError):
+    """A build step ended with an error."""
+
+    exit_code = 19
+    title = "Build failed"
+
+
+class NetworkError(StrixforgeError):
+    """A build step failed after it tried to use the network."""
+
+    exit_code = 20
+    title = "Build wanted the network"
+
+
+class GateError(StrixforgeError):
+    """An output lacks what its recipe promises, or holds what must not be there."""
+
+    exit_code = 21
+    title = "Gate closed"
+
+
+class HostError(StrixforgeError):
+    """The host lacks something: space, permission, a compiler."""
+
+    exit_code = 22
+    title = "Host"
+
+
+class InterruptedRunError(StrixforgeError):
+    """The run was stopped by Ctrl-C or SIGTERM."""
+
+    exit_code = 130
+    title = "Stopped"

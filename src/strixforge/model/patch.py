@@ -1,0 +1,128 @@
+"""Patch files: a DEP-3 header, then a unified diff.
+
+DEP-3 is Debian's patch tagging guideline; Applies-To is ours: requirements on pins, separated by
+semicolons, all of which must hold for the patch to be used.
+"""
+
+import email.message
+import email.parser
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.version import InvalidVersion, Version
+
+from strixforge.model.errors import DataError
+from strixforge.model.loading import nearest
+
+_REQUIRED = ("Description", "Author", "Last-Update", "Applies-To")
+_ALLOWED = (*_REQUIRED, "Forwarded", "Origin", "Applied-Upstream", "Bug", "Reviewed-By")
+_DIFF_START = re.compile(r"^(diff --git |--- )", re.MULTILINE)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+Use = Literal["apply", "other", "upstream"]
+_Fault = Callable[..., DataError]
+
+
+class Patch(msgspec.Struct, frozen=True):
+    """One patch of a component."""
+
+    path: Path
+    description: str
+    applies_to: tuple[str, ...]
+    applied_upstream: str
+    """The version of the component that has the change, or empty."""
+    digest: str
+    """sha256 of the diff without its header: what the patch does, not what it says."""
+
+    def use(self, component: str, versions: dict[str, str]) -> Use:
+        """Say whether to apply: "other" fits other pins, "upstream" is in the source already.
+
+        `versions` maps the stack's components to their pinned versions.
+        """
+        if self.applied_upstream and Version(versions[component]) >= Version(self.applied_upstream):
+            return "upstream"
+        for text in self.applies_to:
+            requirement = Requirement(text)
+            version = versions.get(requirement.name)
+            if version is None or not requirement.specifier.contains(version, prereleases=True):
+                return "other"
+        return "apply"
+
+
+def load_patches(folder: Path) -> tuple[Patch, ...]:
+    """Read all patches of one component, in order of their names. An absent folder has none."""
+    if not folder.is_dir():
+        return ()
+    return tuple(_load(path) for path in sorted(folder.glob("*.patch")))
+
+
+def _load(path: Path) -> Patch:
+    def fault(what: str, key: str, fix: str = "") -> DataError:
+        return DataError(what, where=f"{path}: {key}", fix=fix)
+
+    if not re.fullmatch(r"\d{4}-[a-z0-9][a-z0-9.+-]*\.patch", path.name):
+        raise fault("a patch is named NNNN-name.patch.", "file name", "Rename it: 0001-what.patch.")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise fault("the patch is not UTF-8.", "text") from None
+    start = _DIFF_START.search(text)
+    if start is None:
+        raise fault("the patch has no diff.", "text", "Append the output of `git diff`.")
+    header = email.parser.Parser().parsestr(text[: start.start()], headersonly=True)
+    _check_header(header, fault)
+    return Patch(
+        path=path,
+        description=" ".join(header["Description"].split()),
+        applies_to=_requirements(header["Applies-To"], fault),
+        applied_upstream=_version(header.get("Applied-Upstream", "").strip(), fault),
+        digest=hashlib.sha256(text[start.start() :].encode()).hexdigest(),
+    )
+
+
+def _check_header(header: email.message.Message, fault: _Fault) -> None:
+    """Raise DataError for an unknown, missing or malformed field."""
+    for name in header:
+        if name not in _ALLOWED:
+            raise fault(f"unknown header field '{name}'.", name, nearest(name, _ALLOWED))
+    for name in _REQUIRED:
+        if not header.get(name, "").strip():
+            raise fault(
+                f"the header lacks {name}.", name, "DEP-3 headers: docs/reference/patches.md"
+            )
+    if not (header.get("Forwarded") or header.get("Origin")):
+        raise fault("the header says neither Forwarded nor Origin.", "Forwarded", "Forwarded: no")
+    if not _DATE.fullmatch(header["Last-Update"].strip()):
+        raise fault("Last-Update is not a date.", "Last-Update", "Write YYYY-MM-DD.")
+
+
+def _requirements(text: str, fault: _Fault) -> tuple[str, ...]:
+    parts = tuple(part.strip() for part in text.split(";") if part.strip())
+    for part in parts:
+        try:
+            Requirement(part)
+        except InvalidRequirement as error:
+            raise fault(
+                f"'{part}' is not a specifier: {str(error).splitlines()[0]}",
+                "Applies-To",
+                "Write a component and its versions, such as vllm>=0.10,<0.11.1.",
+            ) from None
+    return parts
+
+
+def _version(text: str, fault: _Fault) -> str:
+    if text:
+        try:
+            Version(text)
+        except InvalidVersion:
+            raise fault(
+                f"'{text}' is not a version.",
+                "Applied-Upstream",
+                "Name the first release that has the change, such as 0.11.1.",
+            ) from None
+    return text

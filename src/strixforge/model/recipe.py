@@ -1,0 +1,120 @@
+"""recipes/<component>.toml: how a component is built. Raw as written, then evaluated.
+
+Raw text keeps its templates; forge/evaluate.py makes a Recipe of it for one plan.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from packaging.requirements import InvalidRequirement, Requirement
+
+from strixforge.model.errors import DataError
+from strixforge.model.loading import convert, nearest, read_toml
+from strixforge.model.lock import Name
+
+Output = Literal["prefix", "wheel", "toolchain"]
+Verified = Literal["source", "configure", "compile", "hardware"]
+
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) (?P<unit>[KMGT])iB")
+_POWER = {"K": 1, "M": 2, "G": 3, "T": 4}
+
+
+class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one compiler job costs."""
+
+    memory: Annotated[str, msgspec.Meta(pattern=r"^\d+(\.\d+)? [KMGT]iB\Z")] = "1 GiB"
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of one job, bytes."""
+        match = _SIZE.fullmatch(self.memory)
+        if match is None:  # pragma: no cover - the pattern above has been checked on loading
+            raise ValueError(self.memory)
+        return int(float(match["number"]) * 1024 ** _POWER[match["unit"]])
+
+
+class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [build] table: Python requirements, environment and steps."""
+
+    steps: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    python: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+
+
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [check] table: what the output must hold."""
+
+    paths: tuple[str, ...] = ()
+    code_objects: bool = False
+
+
+class Activate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [activate] table: variables that an installed environment sets."""
+
+    env: dict[str, str] = {}
+
+
+class RawRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A recipe as it is written, templates and all."""
+
+    summary: str
+    license: str
+    output: Output
+    build: Build
+    verified: Verified
+    homepage: str = ""
+    needs: tuple[Name, ...] = ()
+    """Components that the build sees, and that the installed output is used with."""
+    runtime: tuple[str, ...] = ()
+    """Python requirements of the installed output that come from the index."""
+    jobs: Jobs = Jobs()
+    check: Check = Check()
+    activate: Activate = Activate()
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """A recipe evaluated for one plan: everything here can change the output."""
+
+    output: Output
+    steps: tuple[str, ...]
+    env: dict[str, str]
+    check_paths: tuple[str, ...]
+    code_objects: bool
+
+
+def recipe_file(recipes: Path, stack: str, component: str) -> Path:
+    """Return the recipe of `component`: the stack's own one, else the common one.
+
+    Raises DataError when there is neither.
+    """
+    own, common = recipes / stack / f"{component}.toml", recipes / f"{component}.toml"
+    for path in (own, common):
+        if path.is_file():
+            return path
+    known = [path.stem for folder in (recipes / stack, recipes) for path in folder.glob("*.toml")]
+    raise DataError(
+        f"component '{component}' of stack {stack} has no recipe.",
+        where=str(common),
+        fix=f"Write that file, or mend the name in the lock. {nearest(component, known)}",
+    )
+
+
+def load_recipe(path: Path) -> RawRecipe:
+    """Read one recipe. Raises DataError naming file and key."""
+    recipe = convert(read_toml(path), RawRecipe, file=path, key="")
+    for key, requirement in (
+        *(("build.python", one) for one in recipe.build.python),
+        *(("runtime", one) for one in recipe.runtime),
+    ):
+        try:
+            Requirement(requirement)
+        except InvalidRequirement as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(
+                f"'{requirement}' is not a requirement: {reason}",
+                where=f"{path}: {key}",
+                fix="Write a name and a specifier, such as cmake>=3.27,<5.",
+            ) from None
+    return recipe

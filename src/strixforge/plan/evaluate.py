@@ -1,0 +1,70 @@
+"""Raw recipe to evaluated recipe: Jinja2 with StrictUndefined, one rule for every string."""
+
+from typing import Any
+
+import jinja2
+import jinja2.sandbox
+
+from strixforge.model.errors import DataError
+from strixforge.model.loading import nearest
+from strixforge.model.recipe import Recipe
+from strixforge.plan import layout
+from strixforge.plan.graph import Component, Plan
+
+
+def context(component: Component, plan: Plan) -> dict[str, Any]:
+    """Return what a recipe's templates can name. Nothing of it depends on the machine."""
+    pin = component.pin
+    source = {"version": pin.version, "epoch": pin.epoch}
+    commit = getattr(pin, "commit", None)
+    if commit:
+        source["commit"] = commit
+    names: dict[str, Any] = {
+        "src": layout.SRC,
+        "build": layout.BUILD,
+        "out": layout.OUT,
+        "arch": plan.arch,
+        "source": source,
+    }
+    for need in component.recipe.needs:
+        needed = plan.components[need]
+        names[need] = {
+            "prefix": layout.prefix(need, needed.recipe.output),
+            "version": needed.pin.version,
+        }
+    return names
+
+
+def evaluate(component: Component, plan: Plan) -> Recipe:
+    """Fill in every template. Raises DataError naming the key, and what the template could name."""
+    # Recipes are data; the sandboxed environment keeps a template from reaching Python's insides.
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True
+    )
+    names = context(component, plan)
+
+    def fill(text: str, key: str) -> str:
+        try:
+            return environment.from_string(text).render(names)
+        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            known = [
+                *(name for name, value in names.items() if isinstance(value, str)),
+                *(f"{n}.{f}" for n, v in names.items() if isinstance(v, dict) for f in v),
+            ]
+            raise DataError(
+                f"a template cannot be filled in: {error}.",
+                where=f"{component.recipe_path}: {key}",
+                cause=f"In: {text}",
+                fix=nearest("", known),
+            ) from None
+
+    recipe = component.recipe
+    return Recipe(
+        output=recipe.output,
+        steps=tuple(fill(step, f"build.steps[{i}]") for i, step in enumerate(recipe.build.steps)),
+        env={key: fill(text, f"build.env.{key}") for key, text in recipe.build.env.items()},
+        check_paths=tuple(
+            fill(path, f"check.paths[{i}]") for i, path in enumerate(recipe.check.paths)
+        ),
+        code_objects=recipe.check.code_objects,
+    )

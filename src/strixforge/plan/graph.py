@@ -1,0 +1,121 @@
+"""The components of a stack in dependency order, each with its pin, recipe and patches."""
+
+import graphlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from strixforge.model.errors import DataError
+from strixforge.model.loading import nearest
+from strixforge.model.lock import Lock, Pin
+from strixforge.model.patch import Patch, load_patches
+from strixforge.model.recipe import RawRecipe, load_recipe, recipe_file
+from strixforge.plan.requirements import Requirements, load_requirements
+
+
+@dataclass(frozen=True)
+class Component:
+    """One thing to build, with all that the data says of it."""
+
+    name: str
+    pin: Pin
+    recipe: RawRecipe
+    recipe_path: Path
+    patches: tuple[Patch, ...]
+    """Patches that this pin gets, in order."""
+    skipped: tuple[tuple[Patch, str], ...]
+    """Patches of the component that it does not get, each with the reason."""
+    requirements_file: Path
+
+    @cached_property
+    def requirements(self) -> Requirements:
+        """The hashed Python build requirements. Raises UnpinnedError when they are not locked."""
+        return load_requirements(
+            self.requirements_file, self.recipe.build.python, what=f"build of {self.name}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A stack, ordered: each component stands after all that it needs."""
+
+    stack: str
+    arch: str
+    lock_file: Path
+    components: dict[str, Component]
+
+    def closure(self, name: str) -> list[str]:
+        """Return what `name` needs, directly or not, and `name` itself, in order."""
+        wanted = {name}
+        for component in reversed(self.components.values()):
+            if component.name in wanted:
+                wanted.update(component.recipe.needs)
+        return [one for one in self.components if one in wanted]
+
+
+def load_plan(home: Path, lock: Lock, stack: str, arch: str, versions: dict[str, str]) -> Plan:
+    """Join lock, recipes, patches and requirement locks of one stack.
+
+    `home` is the folder of dodo.py; `versions` chooses among pins. Raises DataError, UsageError
+    or UnpinnedError, each naming the file to mend.
+    """
+    pins = lock.stack(stack).choose(versions, file=lock.file)
+    numbers = {name: pin.version for name, pin in pins.items()}
+    loaded = {name: _load_component(home, stack, name, pin, numbers) for name, pin in pins.items()}
+    for component in loaded.values():
+        for need in component.recipe.needs:
+            if need not in loaded:
+                raise DataError(
+                    f"{component.name} needs '{need}', which stack {stack} does not pin.",
+                    where=f"{component.recipe_path}: needs",
+                    fix=f"Add a [[stack.{stack}.pin]] for it to {lock.file.name}. "
+                    + nearest(need, loaded),
+                )
+    sorter = graphlib.TopologicalSorter({c.name: c.recipe.needs for c in loaded.values()})
+    try:
+        order = list(sorter.static_order())
+    except graphlib.CycleError as error:
+        cycle = " -> ".join(error.args[1])
+        raise DataError(
+            f"components need each other in a circle: {cycle}.",
+            where=str(loaded[error.args[1][0]].recipe_path) + ": needs",
+        ) from None
+    toolchains = [name for name in order if loaded[name].recipe.output == "toolchain"]
+    if len(toolchains) > 1:
+        raise DataError(
+            f"stack {stack} has {len(toolchains)} toolchains: {', '.join(toolchains)}.",
+            where=str(lock.file),
+            cause="A sandbox shows one toolchain, at /opt/rocm.",
+        )
+    return Plan(
+        stack=stack,
+        arch=arch,
+        lock_file=lock.file,
+        components={name: loaded[name] for name in order},
+    )
+
+
+def _load_component(
+    home: Path, stack: str, name: str, pin: Pin, versions: dict[str, str]
+) -> Component:
+    path = recipe_file(home / "recipes", stack, name)
+    recipe = load_recipe(path)
+    applied, skipped = [], []
+    for patch in load_patches(home / "patches" / name):
+        use = patch.use(name, versions)
+        if use == "apply":
+            applied.append(patch)
+        elif use == "upstream":
+            reason = f"droppable: {name} {patch.applied_upstream} has it, the pin is {pin.version}"
+            skipped.append((patch, reason))
+        else:
+            skipped.append((patch, f"for other pins: {'; '.join(patch.applies_to)}"))
+    return Component(
+        name=name,
+        pin=pin,
+        recipe=recipe,
+        recipe_path=path,
+        patches=tuple(applied),
+        skipped=tuple(skipped),
+        requirements_file=home / "locks" / stack / f"{name}.txt",
+    )

@@ -1,0 +1,40 @@
+"""Key documents: everything that can change an output, and nothing else.
+
+A key is the sha256 of the document's canonical JSON. The document is kept beside the artifact, so
+that `doit explain` can say what changed.
+"""
+
+from typing import Any
+
+import msgspec
+
+from strixforge.plan import layout
+from strixforge.plan.evaluate import evaluate
+from strixforge.plan.graph import Component, Plan
+
+KeyDocument = dict[str, Any]
+
+
+def key_document(
+    component: Component, plan: Plan, *, source: str, root: dict[str, str], needs: dict[str, str]
+) -> KeyDocument:
+    """Return the document of one component.
+
+    `source` is the digest of the pinned source; `root` describes the file system that the sandbox
+    shows; `needs` maps each needed component to the digest of its output. Comments, jobs, paths
+    of this machine and time stay out.
+    """
+    recipe = evaluate(component, plan)
+    return {
+        "contract": layout.CONTRACT,
+        "component": component.name,
+        "version": component.pin.version,
+        "arch": plan.arch,
+        "recipe": msgspec.to_builtins(recipe),
+        "source": source,
+        "epoch": component.pin.epoch,
+        "patches": [patch.digest for patch in component.patches],
+        "python requirements": component.requirements.key(),
+        "root": root,
+        "needs": needs,
+    }

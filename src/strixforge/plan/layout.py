@@ -1,0 +1,21 @@
+"""The paths that every sandbox shows, the same on every machine.
+
+Fixed paths make `__FILE__`, RPATHs, clang's CUID and compiler-cache hits the same everywhere.
+"""
+
+from strixforge.model.recipe import Output
+
+SRC = "/strixforge/src"
+BUILD = "/strixforge/build"
+OUT = "/strixforge/out"
+ENV = "/strixforge/env"
+DEPS = "/strixforge/deps"
+ROCM = "/opt/rocm"
+
+CONTRACT = 1
+"""Version of what a sandbox promises to a build. A change of it rebuilds everything."""
+
+
+def prefix(component: str, output: Output) -> str:
+    """Return where a needed component lies inside the sandbox."""
+    return ROCM if output == "toolchain" else f"{DEPS}/{component}"

@@ -1,0 +1,1 @@
+"""From artifacts to something to hand over: the wheelhouse, its locks, installer and activation."""

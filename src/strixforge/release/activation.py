@@ -1,0 +1,37 @@
+"""The activation script of an installed stack."""
+
+import re
+import shlex
+from pathlib import Path
+
+import jinja2
+
+from strixforge import release
+from strixforge.model.errors import DataError
+from strixforge.plan.graph import Plan
+
+_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+_RESERVED = frozenset({"PATH", "VIRTUAL_ENV", "PYTHONNOUSERSITE", "PYTHONHOME", "PS1"})
+
+
+def render_activation(plan: Plan) -> str:
+    """Return activate.sh. The recipes' [activate] variables may name {{ prefix }}: their folder."""
+    variables: dict[str, str] = {}
+    for name, component in plan.components.items():
+        for variable, text in component.recipe.activate.env.items():
+            where = f"{component.recipe_path}: activate.env.{variable}"
+            if not _NAME.fullmatch(variable) or variable in _RESERVED:
+                raise DataError(f"'{variable}' cannot be set by a recipe.", where=where)
+            try:
+                template = jinja2.Template(text, undefined=jinja2.StrictUndefined)
+                value = template.render(prefix=f"\0/{name}", arch=plan.arch)
+            except jinja2.TemplateError as error:
+                raise DataError(f"a template cannot be filled in: {error}.", where=where) from None
+            # The installed place is known only when the script is sourced.
+            parts = [shlex.quote(part) if part else "" for part in value.split("\0")]
+            variables[variable] = '"$_strixforge_here"'.join(parts)
+    template_file = Path(release.__file__).parent / "templates" / "activate.sh.j2"
+    rendered: str = jinja2.Template(
+        template_file.read_text(), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    ).render(stack=plan.stack, variables=variables)
+    return rendered

@@ -1,0 +1,131 @@
+"""Installs a wheelhouse into a folder, without network. Run through install.sh.
+
+Uses the standard library alone. Layout: PREFIX/env is the Python environment, beside it lies each
+prefix of the stack, and PREFIX/activate.sh activates all of it.
+
+Exit codes: 0 installed, 2 wrong use, 3 no fitting Python, 4 a file was changed,
+5 could not install.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any, NoReturn
+
+HERE = Path(__file__).resolve().parent
+MARK = ".strixforge-install.json"
+
+
+def stop(code: int, what: str, *more: str) -> NoReturn:
+    """End with a message: what happened, and what to do."""
+    print(f"install.sh: {what}", *(f"  {line}" for line in more), sep="\n", file=sys.stderr)
+    sys.exit(code)
+
+
+def verified_manifest() -> dict[str, Any]:
+    """Check every file of the wheelhouse against manifest.json; nothing more, nothing less."""
+    try:
+        manifest: dict[str, Any] = json.loads((HERE / "manifest.json").read_text())
+        listed = {entry["path"]: entry["sha256"] for entry in manifest["files"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        stop(4, f"manifest.json cannot be read: {error}", "next: copy the wheelhouse again")
+    for name, wanted in listed.items():
+        try:
+            with (HERE / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            stop(4, f"{name} cannot be read: {error.strerror}", "next: copy the wheelhouse again")
+        if found != wanted:
+            stop(
+                4,
+                f"{name} was changed: its sha256 is not that of manifest.json.",
+                f"found {found}, wanted {wanted}",
+                "next: copy the wheelhouse again, or make it anew: ./doit wheelhouse",
+            )
+    present = {p.relative_to(HERE).as_posix() for p in HERE.rglob("*") if not p.is_dir()}
+    extra = sorted(present - listed.keys() - {"manifest.json"})
+    if extra:
+        stop(4, f"{extra[0]} does not belong to this wheelhouse.", "next: remove it")
+    return manifest
+
+
+def prepared(prefix: Path) -> None:
+    """Make the folder; refuse one that holds something else."""
+    if prefix.exists() and any(prefix.iterdir()) and not (prefix / MARK).is_file():
+        stop(2, f"{prefix} is not empty.", "next: name a new or empty folder")
+    if prefix == HERE or HERE in prefix.parents:
+        stop(2, "the folder lies inside the wheelhouse.", "next: name another folder")
+    for entry in prefix.iterdir() if prefix.exists() else ():
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    prefix.mkdir(parents=True, exist_ok=True)
+    (prefix / MARK).write_text("{}\n")
+
+
+def make_environment(prefix: Path) -> None:
+    """Make PREFIX/env and install every wheel, by hash and from here alone."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PIP_", "PYTHON", "UV_", "VIRTUAL_ENV"))
+    }
+    environment.update(PIP_CONFIG_FILE=os.devnull, PYTHONNOUSERSITE="1")
+    python = prefix / "env" / "bin" / "python"
+    pip = next((HERE / "tools").glob("pip-*.whl")) / "pip"
+    run = [sys.executable, "-I", str(pip), "--disable-pip-version-check", "--python", str(python)]
+    commands = [
+        [sys.executable, "-I", "-m", "venv", "--without-pip", "--symlinks", str(prefix / "env")],
+        [
+            *(*run, "install", "--quiet", "--no-index", "--no-deps", "--only-binary=:all:"),
+            *("--no-cache-dir", "--require-hashes", f"--find-links={HERE / 'wheels'}"),
+            *("--requirement", str(HERE / "requirements.txt")),
+        ],
+        [*run, "check"],
+    ]
+    for command in commands:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = (done.stdout + done.stderr).strip().splitlines()[-8:]
+            stop(5, f"{' '.join(command[2:6])} … ended with {done.returncode}.", *said)
+
+
+def unpack_prefixes(prefix: Path, manifest: dict[str, Any]) -> None:
+    """Unpack each prefix beside the environment."""
+    for entry in manifest["files"]:
+        if entry["path"].startswith("prefixes/"):
+            with tarfile.open(HERE / entry["path"]) as tar:
+                tar.extractall(prefix / entry["origin"]["built"], filter="data")
+
+
+def main(arguments: list[str]) -> int:
+    """Install into the folder that is the one argument."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        stop(2, "use: install.sh PREFIX", "PREFIX is a new or empty folder")
+    prefix = Path(arguments[0]).absolute()
+    if platform.machine() != "x86_64" or sys.platform != "linux":
+        stop(3, f"these wheels are for Linux on x86_64, not {sys.platform} {platform.machine()}.")
+    if sys.version_info < (3, 11, 4):
+        stop(3, "Python 3.11.4 or newer is needed.", "next: STRIXFORGE_PYTHON=… names another one")
+    os.umask(0o022)
+    manifest = verified_manifest()
+    try:
+        prepared(prefix)
+        make_environment(prefix)
+        unpack_prefixes(prefix, manifest)
+        shutil.copyfile(HERE / "activate.sh", prefix / "activate.sh")
+        (prefix / MARK).write_text(json.dumps(manifest, indent=1) + "\n")
+    except OSError as error:
+        stop(5, f"{error.strerror}: {error.filename or prefix}", "next: mend that, and start again")
+    count = sum(entry["path"].startswith("wheels/") for entry in manifest["files"])
+    print(f"{manifest['stack']}: {count} wheels verified and installed into {prefix}")
+    print(f"next:  . {prefix / 'activate.sh'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,210 @@
+"""Collects a stack into one folder that installs, verified, on a machine with no network."""
+
+import io
+import json
+import shutil
+import sys
+import tarfile
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from packaging.utils import parse_wheel_filename
+
+from strixforge import release
+from strixforge.audit.codeobjects import scan
+from strixforge.audit.gate import architecture_findings
+from strixforge.model.digests import document_digest, file_sha256
+from strixforge.model.errors import GateError
+from strixforge.plan.graph import Component, Plan
+from strixforge.plan.requirements import Locked
+from strixforge.release import locks
+from strixforge.release.activation import render_activation
+from strixforge.release.relink import libraries, relink_tree, relink_wheel
+from strixforge.sources.cache import Cache
+from strixforge.sources.index import wheel as index_wheel
+from strixforge.store.store import Record, Store
+
+INSTALLER = ("install.sh", "install.py")
+_TEMPLATES = Path(release.__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file of the wheelhouse."""
+
+    path: str
+    sha256: str
+    size: int
+    origin: dict[str, str]
+    """{"built": component, "version", "key", "output"}, {"index": name, ...}, or {"strixforge"}."""
+
+
+def inputs(plan: Plan, records: dict[str, Record], runtime: tuple[Locked, ...]) -> str:
+    """Return a digest of all that a wheelhouse is made from."""
+    own = {name: file_sha256(_TEMPLATES / name) for name in (*INSTALLER, "activate.sh.j2")}
+    return document_digest(
+        {
+            "stack": plan.stack,
+            "outputs": {name: record.output for name, record in records.items()},
+            "keys": {name: record.key for name, record in records.items()},
+            "activation": {n: c.recipe.activate.env for n, c in plan.components.items()},
+            "runtime": [[one.name, one.version, sorted(one.hashes)] for one in runtime],
+            "own": own,
+            "python": sys.version,
+        }
+    )
+
+
+def is_current(place: Path, wanted_inputs: str) -> bool:
+    """Say whether the wheelhouse at `place` was made from these inputs and is all there."""
+    try:
+        manifest = json.loads((place / "manifest.json").read_text())
+        return bool(manifest["inputs"] == wanted_inputs) and all(
+            (place / item["path"]).stat().st_size == item["size"] for item in manifest["files"]
+        )
+    except (OSError, json.JSONDecodeError, KeyError, TypeError):
+        return False
+
+
+def collect(
+    plan: Plan,
+    records: dict[str, Record],
+    runtime: tuple[Locked, ...],
+    store: Store,
+    cache: Cache,
+    place: Path,
+) -> list[Item]:
+    """Make the wheelhouse at `place`, replacing an older one when the new one is complete.
+
+    Raises IntegrityError for a changed artifact or wheel, GateError when something in it is not
+    for the stack's architecture.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".collecting-") as folder:
+        staged = Path(folder) / "wheelhouse"
+        for name in ("wheels", "prefixes", "tools"):
+            (staged / name).mkdir(parents=True)
+        items = _built(plan, records, store, staged, Path(folder))
+        items += _from_index(runtime, cache, staged)
+        _check(staged, plan.arch)
+        wheels = [item for item in items if item.path.startswith("wheels/")]
+        texts = {
+            "requirements.txt": locks.requirements(wheels),
+            "pylock.toml": locks.pylock(wheels),
+            "activate.sh": render_activation(plan),
+            **{name: (_TEMPLATES / name).read_text() for name in INSTALLER},
+        }
+        for name, text in texts.items():
+            (staged / name).write_text(text)
+            items.append(_item(staged, name, {"strixforge": plan.stack}))
+        (staged / "install.sh").chmod(0o755)
+        manifest = {
+            "schema": 1,
+            "stack": plan.stack,
+            "arch": plan.arch,
+            "inputs": inputs(plan, records, runtime),
+            "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+            "files": [asdict(item) for item in sorted(items, key=lambda item: item.path)],
+        }
+        (staged / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+        old = Path(folder) / "old"
+        if place.exists():
+            place.rename(old)
+        staged.rename(place)
+    return items
+
+
+def _built(
+    plan: Plan, records: dict[str, Record], store: Store, staged: Path, folder: Path
+) -> list[Item]:
+    known: dict[str, PurePosixPath] = {}
+    trees: dict[str, Path] = {}
+    for name, component in plan.components.items():
+        trees[name] = store.verified(records[name].output, what=name)
+        if component.recipe.output != "wheel":
+            for soname, where in libraries(trees[name], name).items():
+                known.setdefault(soname, where)
+    items = []
+    for name, component in plan.components.items():
+        work = folder / name
+        work.mkdir()
+        if component.recipe.output == "wheel":
+            (source,) = trees[name].glob("*.whl")
+            made = relink_wheel(source, staged / "wheels", work, known, component.pin.epoch)
+        else:
+            made = staged / "prefixes" / f"{name}-{component.pin.version}.tar"
+            _pack_prefix(component, trees[name], work / name, made, known)
+        origin = {
+            "built": name,
+            "version": component.pin.version,
+            "source": records[name].document["source"],
+            "key": records[name].key,
+            "output": records[name].output,
+        }
+        items.append(_item(staged, made.relative_to(staged).as_posix(), origin))
+    return items
+
+
+def _pack_prefix(
+    component: Component, tree: Path, copy: Path, made: Path, known: dict[str, PurePosixPath]
+) -> None:
+    """Copy a prefix, set its RPATHs, and write it as a tar that depends on its content alone."""
+    shutil.copytree(tree, copy, symlinks=True)
+    if component.recipe.output == "prefix":  # a toolchain is handed over as it came
+        relink_tree(copy, PurePosixPath(component.name), known)
+    with tarfile.open(made, "w", format=tarfile.GNU_FORMAT) as tar:
+        for path in sorted(copy.rglob("*")):
+            info = tar.gettarinfo(path, arcname=path.relative_to(copy).as_posix())
+            info.uid = info.gid = 0
+            info.uname = info.gname = ""
+            info.mtime = component.pin.epoch
+            info.mode = 0o755 if info.isdir() or info.mode & 0o100 else 0o644
+            if info.islnk():  # hard links of the copy are an accident of the store
+                info.type, info.size = tarfile.REGTYPE, path.stat().st_size
+            with path.open("rb") if info.isreg() else io.BytesIO() as file:
+                tar.addfile(info, file)
+
+
+def _from_index(runtime: tuple[Locked, ...], cache: Cache, staged: Path) -> list[Item]:
+    items = []
+    for locked in runtime:
+        name, path = index_wheel(locked, cache)
+        # pip installs the others, and is itself no part of the environment.
+        folder = "tools" if locked.name == "pip" else "wheels"
+        shutil.copyfile(path, staged / folder / name)
+        origin = {"index": locked.name, "version": locked.version}
+        items.append(_item(staged, f"{folder}/{name}", origin))
+    return items
+
+
+def _check(staged: Path, arch: str) -> None:
+    findings = architecture_findings(scan(staged), arch, required=False)
+    if findings:
+        raise GateError(
+            f"the wheelhouse holds code objects that are not for {arch}.",
+            where="\n".join(findings[:12]),
+            fix="Find which component brought them; ./doit explain lists what changed.",
+        )
+
+
+def _item(staged: Path, path: str, origin: dict[str, str]) -> Item:
+    file = staged / path
+    file.chmod(0o644)
+    return Item(path, file_sha256(file), file.stat().st_size, origin)
+
+
+def distribution(item: Item) -> tuple[str, str]:
+    """Return (name, version) of a wheel of the wheelhouse."""
+    name, version, _, _ = parse_wheel_filename(Path(item.path).name)
+    return str(name), str(version)
+
+
+def summary(items: list[Item]) -> dict[str, Any]:
+    """Return counts and bytes for the last line that a person reads."""
+    return {
+        "wheels": sum(item.path.startswith("wheels/") for item in items),
+        "prefixes": sum(item.path.startswith("prefixes/") for item in items),
+        "bytes": sum(item.size for item in items),
+    }

@@ -1,0 +1,81 @@
+"""Resolves Python requirements to versions and hashes: what `doit lock` writes to locks/."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from strixforge.model.errors import FetchError
+from strixforge.plan.graph import Plan
+from strixforge.sources.index_config import as_url, index_config
+from strixforge.workspace import Workspace
+
+# The oldest Python that strixforge runs on. Hashes cover every wheel of a version, so newer
+# Pythons take theirs from the same lock.
+_PYTHON = "3.11"
+_PLATFORM = "x86_64-manylinux_2_28"
+
+
+def lock_requirements(ws: Workspace) -> list[tuple[str, bool]]:
+    """Resolve the build requirements of each component, and the wheelhouse's own.
+
+    Returns (name of the lock, whether it changed). Raises FetchError when resolving fails.
+    """
+    folder = ws.settings.home / "locks" / ws.plan.stack
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {
+        name: component.recipe.build.python
+        for name, component in ws.plan.components.items()
+        if component.recipe.build.python
+    }
+    wanted["wheelhouse"] = wheelhouse_requirements(ws.plan)
+    return [
+        (name, _lock("\n".join(texts), ["-"], folder / f"{name}.txt", "./doit lock"))
+        for name, texts in wanted.items()
+    ]
+
+
+def lock_tools(home: Path) -> bool:
+    """Resolve what strixforge itself runs with into requirements.lock; say whether it changed."""
+    arguments = [str(home / "pyproject.toml"), "--group", f"{home / 'pyproject.toml'}:dev"]
+    return _lock("", arguments, home / "requirements.lock", "./doit lock_tools")
+
+
+def wheelhouse_requirements(plan: Plan) -> tuple[str, ...]:
+    """Return what the wheelhouse takes from the index: pip for its installer, recipes' runtime."""
+    runtime = {text for component in plan.components.values() for text in component.recipe.runtime}
+    return ("pip>=25", *sorted(runtime))
+
+
+def _lock(stdin: str, arguments: list[str], path: Path, writer: str) -> bool:
+    """Run uv's resolver, without addresses in its output. Raises FetchError when it fails."""
+    config = index_config()
+    environment = dict(os.environ)
+    if config.indexes:
+        environment["UV_DEFAULT_INDEX"] = as_url(config.indexes[0])
+    if isinstance(config.verify, str):
+        environment["SSL_CERT_FILE"] = config.verify
+    done = subprocess.run(
+        [
+            *(find_uv_bin(), "pip", "compile", *arguments, "--generate-hashes", "--no-header"),
+            *("--no-annotate", "--quiet", "--only-binary=:all:"),
+            *("--python-version", _PYTHON, "--python-platform", _PLATFORM),
+        ],
+        input=stdin,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise FetchError(
+            f"the requirements of {path.stem} cannot be resolved.",
+            where="\n".join(done.stderr.strip().splitlines()[-6:]),
+            fix="Check the network, the index configuration, and the recipe's requirements.",
+        )
+    header = f"# Written by {writer}: every file by its hash. Do not edit.\n"
+    text = header + done.stdout
+    old = path.read_text(encoding="utf-8") if path.is_file() else ""
+    path.write_text(text, encoding="utf-8")
+    return old != text

@@ -1,0 +1,115 @@
+"""What the user chose on the command line or in the environment: stack=, arch=, jobs= and so on."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from strixforge.model.errors import UsageError
+from strixforge.model.loading import nearest
+from strixforge.model.lock import Lock
+
+VARIABLES = {
+    "stack": "which pins of toolchain.lock; see `./doit`",
+    "arch": "GPU target of all device code (gfx1151)",
+    "jobs": "at most so many compiler jobs",
+    "store": "folder of finished artifacts (build/store)",
+    "cache": "folder of downloads, shared by clones (XDG cache folder)",
+    "sandbox": "auto, bwrap or unshare",
+}
+_PREFIX = "STRIXFORGE_"
+# STRIXFORGE_ names that are not variables of a run.
+_OTHER = frozenset({"STRIXFORGE_PREFIX", "STRIXFORGE_PYTHON"})
+_TARGET = re.compile(r"gfx[0-9]+[0-9a-f]{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The choices of one run."""
+
+    home: Path
+    """The folder of dodo.py."""
+    stack: str
+    arch: str
+    jobs: int | None
+    store: Path
+    cache: Path
+    sandbox: str
+    versions: dict[str, str]
+    """Component to the version asked for, as it was written."""
+
+    @property
+    def build(self) -> Path:
+        """The output folder."""
+        return self.home / "build"
+
+    def words(self) -> str:
+        """Return the variables to repeat in a command that is shown to the user."""
+        return "".join(f"{name}={value} " for name, value in self._given())
+
+    def _given(self) -> list[tuple[str, str]]:
+        return [("stack", self.stack), *self.versions.items()]
+
+
+def read_settings(
+    home: Path, lock: Lock, given: Mapping[str, str], environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """Join command line and environment. Raises UsageError for an unknown name or bad value."""
+    chosen = {
+        name.removeprefix(_PREFIX).lower(): (value, name)
+        for name, value in environ.items()
+        if name.startswith(_PREFIX) and name not in _OTHER
+    }
+    chosen.update({name: (value, name) for name, value in given.items()})
+    stack_name = chosen.pop("stack", (lock.default, ""))[0]
+    stack = lock.stack(stack_name)
+    components = {pin.component for pin in stack.pins}
+    versions: dict[str, str] = {}
+    values = dict.fromkeys(VARIABLES, "")
+    for name, (value, written) in chosen.items():
+        if name in components:
+            versions[name] = value
+        elif name in values:
+            values[name] = value
+        else:
+            raise UsageError(
+                f"there is no variable '{written}'.",
+                where="command line" if written == name else "environment",
+                cause="Variables are those of the table in README.md, and the components of stack "
+                f"{stack_name}, each with a version.",
+                fix=nearest(name, [*VARIABLES, *components]),
+            )
+    return Settings(
+        home=home,
+        stack=stack_name,
+        arch=_arch(values["arch"] or "gfx1151"),
+        jobs=_jobs(values["jobs"]),
+        store=_folder(values["store"]) or home / "build" / "store",
+        cache=_folder(values["cache"]) or _cache_home(environ) / "strixforge",
+        sandbox=values["sandbox"] or "auto",
+        versions=versions,
+    )
+
+
+def _arch(text: str) -> str:
+    if not _TARGET.fullmatch(text):
+        raise UsageError(f"'{text}' is not a GPU target.", where="arch", fix="arch=gfx1151")
+    return text
+
+
+def _jobs(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"'{text}' is not a number of jobs.", where="jobs", fix="jobs=4")
+    return int(text)
+
+
+def _folder(text: str) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None
+
+
+def _cache_home(environ: Mapping[str, str]) -> Path:
+    configured = environ.get("XDG_CACHE_HOME", "")
+    return Path(configured) if configured.startswith("/") else Path.home() / ".cache"

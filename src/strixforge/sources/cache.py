@@ -1,0 +1,86 @@
+"""The download cache: files by sha256, shared by all clones, verified at every use."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from strixforge.model.digests import file_sha256
+from strixforge.model.errors import IntegrityError
+
+
+class Cache:
+    """Files under `<root>/sha256/<hash>/<file name>`; unfinished downloads in `<root>/partial`."""
+
+    def __init__(self, root: Path) -> None:
+        """Make no folder yet: a plan reads only."""
+        self.root = root
+
+    def find(self, sha256: str) -> Path | None:
+        """Return the cached file of that hash, not yet verified, or None."""
+        folder = self._folder(sha256)
+        try:
+            return next(folder.iterdir(), None)
+        except FileNotFoundError:
+            return None
+
+    def verified(self, sha256: str, *, what: str) -> Path:
+        """Return the cached file after hashing it.
+
+        Raises IntegrityError when its bytes changed; the next fetch brings a good one.
+        """
+        path = self.find(sha256)
+        if path is None:
+            raise IntegrityError(
+                f"{what} is not in the download cache.",
+                where=str(self._folder(sha256)),
+                cause="The cache was emptied after the download.",
+                fix="./doit fetch",
+            )
+        found = file_sha256(path)
+        if found != sha256:
+            raise IntegrityError(
+                f"{what} has changed in the download cache.",
+                where=str(path),
+                cause=f"Its sha256 is {found}, the lock says {sha256}.",
+                fix=f"rm -r '{path.parent}' && ./doit fetch",
+            )
+        return path
+
+    def add(self, partial: Path, sha256: str, name: str) -> Path:
+        """Move a finished, verified download into its place, atomically."""
+        folder = self._folder(sha256)
+        staged = partial.with_suffix(".done")
+        if staged.exists():
+            shutil.rmtree(staged)
+        staged.mkdir(parents=True)
+        partial.rename(staged / name)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            staged.rename(folder)
+        except OSError:  # someone else was first with the same bytes
+            shutil.rmtree(staged)
+        return folder / name
+
+    def partial(self, name: str) -> Path:
+        """Return the place of an unfinished download."""
+        folder = self.root / "partial"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Hold the cache's lock of that name: one download of one thing at a time."""
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _folder(self, sha256: str) -> Path:
+        return self.root / "sha256" / sha256

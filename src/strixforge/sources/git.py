@@ -1,0 +1,208 @@
+"""Commits of git repositories, kept in one bare mirror a URL, shallow, with their submodules."""
+
+import hashlib
+import posixpath
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import git
+from git.exc import GitCommandError
+
+from strixforge.model.errors import ArchiveError, FetchError, IntegrityError
+from strixforge.model.lock import GitPin
+from strixforge.sources import Progress
+from strixforge.sources.cache import Cache
+from strixforge.sources.unpacking import check_links
+
+_ENVIRONMENT = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",  # no ext::, which runs commands
+    "GIT_LFS_SKIP_SMUDGE": "1",
+}
+# A checkout must not depend on the user's configuration: line endings, filters, hooks.
+_NO_CONFIGURATION = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """A submodule as a commit records it."""
+
+    path: str
+    url: str
+    commit: str
+
+
+def digest(pin: GitPin, home: Path) -> str:
+    """Return the commit, which names its content."""
+    del home
+    return f"git:{pin.commit}{'' if pin.submodules else ' without submodules'}"
+
+
+def missing(pin: GitPin, cache: Cache) -> bool:
+    """Say whether the commit, or a submodule of it, must be fetched."""
+    return _lacks(cache, pin.url, pin.commit, pin.submodules)
+
+
+def fetch(pin: GitPin, cache: Cache, progress: Progress) -> None:
+    """Fetch the commit and its submodules. Raises FetchError."""
+    del progress  # git tells no byte counts while it receives
+    _fetch(cache, pin.url, pin.commit, pin.submodules, what=f"{pin.component} {pin.version}")
+
+
+def unpack(pin: GitPin, cache: Cache, home: Path, target: Path) -> None:
+    """Check every object of the mirror, then lay out the commit. Raises IntegrityError."""
+    del home
+    what = f"{pin.component} {pin.version}"
+    _checkout(cache, pin.url, pin.commit, target, pin.submodules, what=what)
+    check_links(target, what)
+
+
+def _mirror(cache: Cache, url: str) -> Path:
+    return cache.root / "git" / hashlib.sha256(url.encode()).hexdigest()[:32]
+
+
+def _open(path: Path) -> git.Repo | None:
+    try:
+        repo = git.Repo(path)
+    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
+        return None
+    repo.git.update_environment(**_ENVIRONMENT)
+    return repo
+
+
+def _has(repo: git.Repo, commit: str) -> bool:
+    try:
+        repo.git.rev_parse("--verify", "--quiet", f"{commit}^{{tree}}")
+        # A shallow fetch that was killed may leave the commit without its tree.
+        repo.git.rev_list("--objects", "--quiet", "--no-walk", commit)
+    except GitCommandError:
+        return False
+    return True
+
+
+def _lacks(cache: Cache, url: str, commit: str, submodules: bool) -> bool:
+    repo = _open(_mirror(cache, url))
+    if repo is None or not _has(repo, commit):
+        return True
+    modules = _submodules(repo, url, commit) if submodules else []
+    return any(_lacks(cache, module.url, module.commit, submodules) for module in modules)
+
+
+def _fetch(cache: Cache, url: str, commit: str, submodules: bool, *, what: str) -> None:
+    path = _mirror(cache, url)
+    with cache.locked(path.name):
+        repo = _open(path) or git.Repo.init(path, bare=True, mkdir=True)
+        repo.git.update_environment(**_ENVIRONMENT)
+        if not _has(repo, commit):
+            _receive(repo, url, commit, what)
+    if submodules:
+        for module in _submodules(repo, url, commit):
+            _fetch(cache, module.url, module.commit, submodules, what=f"{what}: {module.path}")
+
+
+def _receive(repo: git.Repo, url: str, commit: str, what: str) -> None:
+    """Fetch one commit; where a server does not give single commits, all that it names."""
+    options = ("--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
+    try:
+        repo.git.fetch("--depth=1", *options, "--", url, commit)
+    except GitCommandError as error:
+        try:
+            repo.git.fetch(*options, "--", url, "+refs/*:refs/mirror/*")
+        except GitCommandError:
+            raise FetchError(
+                f"{what}: git could not fetch {commit[:12]}.",
+                where=url,
+                cause=_last_line(error),
+                fix="Check the address and the network, then try again.",
+            ) from None
+    if not _has(repo, commit):
+        raise FetchError(
+            f"{what}: the repository has no commit {commit}.",
+            where=url,
+            cause="It was removed by a force push, or the pin is wrong.",
+            fix="Find the commit's new home, and mend the pin.",
+        )
+    # A ref keeps the commit from git's garbage collection.
+    repo.git.update_ref(f"refs/strixforge/{commit}", commit)
+
+
+def _submodules(repo: git.Repo, url: str, commit: str) -> list[_Module]:
+    """Return the submodules that a commit records, their addresses resolved against `url`."""
+    links = {}
+    for line in repo.git.ls_tree("-r", "-z", commit).split("\0"):
+        mode, _, rest = line.partition(" ")
+        if mode == "160000":
+            recorded, _, path = rest.removeprefix("commit ").partition("\t")
+            links[path] = recorded
+    if not links:
+        return []
+    values: dict[str, dict[str, str]] = {}
+    listing = repo.git.config("--blob", f"{commit}:.gitmodules", "--list", "-z")
+    for entry in listing.split("\0"):
+        key, _, value = entry.partition("\n")
+        section, _, field = key.rpartition(".")
+        values.setdefault(section, {})[field] = value
+    places = {
+        table["path"]: table["url"] for table in values.values() if {"path", "url"} <= table.keys()
+    }
+    return [
+        _Module(path, _resolve(url, places[path]), recorded)
+        for path, recorded in sorted(links.items())
+        if path in places  # a gitlink without an address is not cloned by git either
+    ]
+
+
+def _resolve(base: str, url: str) -> str:
+    """Resolve a relative submodule address as git does: against the parent's own address."""
+    if not url.startswith(("./", "../")):
+        return url
+    if "://" in base:
+        parts = urlsplit(base)
+        return urlunsplit(parts._replace(path=posixpath.normpath(f"{parts.path}/{url}")))
+    return posixpath.normpath(f"{base}/{url}")
+
+
+def _checkout(
+    cache: Cache,
+    url: str,
+    commit: str,
+    target: Path,
+    submodules: bool,
+    *,
+    what: str,
+) -> None:
+    repo = _open(_mirror(cache, url))
+    try:
+        if repo is None:
+            raise IntegrityError(
+                f"{what} is not in the download cache.", where=url, fix="./doit fetch"
+            )
+        # Hashes every object, which reading alone does not.
+        repo.git.fsck("--full", "--no-dangling", "--no-progress")
+        target.mkdir(parents=True, exist_ok=True)
+        index = target.parent / f"{target.name}.index"
+        with repo.git.custom_environment(GIT_INDEX_FILE=str(index), **_NO_CONFIGURATION):
+            repo.git.read_tree(commit)
+            repo.git.checkout_index("--all", "--force", f"--prefix={target}/")
+        index.unlink(missing_ok=True)
+    except GitCommandError as error:
+        path = _mirror(cache, url)
+        raise IntegrityError(
+            f"{what}: the git mirror in the download cache is damaged.",
+            where=str(path),
+            cause=_last_line(error),
+            fix=f"rm -rf '{path}' && ./doit fetch",
+        ) from None
+    for module in _submodules(repo, url, commit) if submodules else []:
+        place = target / module.path
+        if not place.resolve().is_relative_to(target.resolve()):
+            raise ArchiveError(f"{what}: submodule '{module.path}' lies outside the source.")
+        _checkout(
+            cache, module.url, module.commit, place, submodules, what=f"{what}: {module.path}"
+        )
+
+
+def _last_line(error: GitCommandError) -> str:
+    lines = [line for line in str(error.stderr).strip().strip("'").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else f"git ended with {error.status}"

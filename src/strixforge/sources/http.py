@@ -1,0 +1,171 @@
+"""Downloads over HTTP: retried, resumed, and known by sha256."""
+
+from collections.abc import Callable
+from functools import cache as memoize
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from strixforge.model.digests import file_sha256
+from strixforge.model.errors import FetchError, IntegrityError
+from strixforge.sources.cache import Cache
+
+_ATTEMPTS = 5
+_TIMEOUT = (20, 60)  # seconds to connect, seconds between two reads
+_CHUNK = 1 << 20
+
+
+@memoize
+def session(verify: str | bool = True) -> requests.Session:  # noqa: FBT002 - requests' own name and form
+    """Return the HTTP session: retries with growing pauses on refusals and 5xx.
+
+    `verify` is a CA file, or True for the system's own.
+    """
+    made = requests.Session()
+    made.verify = verify
+    retry = Retry(
+        total=4,
+        backoff_factor=0.5,
+        status_forcelist=(429, 500, 502, 503, 504),
+        raise_on_status=False,
+    )
+    for scheme in ("http://", "https://"):
+        made.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=16))
+    made.headers["User-Agent"] = "strixforge"
+    return made
+
+
+def file_name(url: str) -> str:
+    """Return the last part of a URL's path, safe as a file name."""
+    name = unquote(urlsplit(url).path.rsplit("/", 1)[-1]).replace("/", "_").lstrip(".")
+    return name or "download"
+
+
+def download(
+    url: str,
+    sha256: str,
+    cache: Cache,
+    progress: Callable[[int, int | None], None],
+    *,
+    what: str,
+    verify: str | bool = True,
+) -> Path:
+    """Bring one file into the cache, resuming an earlier try. Returns its path there.
+
+    `verify` is a CA file or True. Raises FetchError when the server does not give it, and
+    IntegrityError when it gives other bytes.
+    """
+    with cache.locked(sha256):
+        found = cache.find(sha256)
+        if found is not None and file_sha256(found) == sha256:
+            return found
+        if found is not None:
+            found.unlink()
+            found.parent.rmdir()
+        if urlsplit(url).scheme == "file":
+            return _copy(url, sha256, cache, what=what)
+        partial = cache.partial(sha256)
+        for attempt in range(1, _ATTEMPTS + 1):
+            resumed = partial.exists()
+            try:
+                _receive(url, partial, progress, verify=verify)
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                if attempt == _ATTEMPTS or _is_final(error):
+                    raise _not_fetched(url, what, error) from None
+                continue
+            got = file_sha256(partial)
+            if got == sha256:
+                return cache.add(partial, sha256, file_name(url))
+            partial.unlink()
+            if not resumed:
+                raise _wrong_bytes(url, what, sha256, got)
+        raise _wrong_bytes(url, what, sha256, "different at each try")
+
+
+def _receive(
+    url: str, partial: Path, progress: Callable[[int, int | None], None], *, verify: str | bool
+) -> None:
+    """Append to `partial` what is still missing of `url`."""
+    have = partial.stat().st_size if partial.exists() else 0
+    headers = {"Accept-Encoding": "identity"}  # the hash is of the file as it is stored
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    with session(verify).get(url, headers=headers, stream=True, timeout=_TIMEOUT) as reply:
+        if reply.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # nothing is missing; the hash decides
+        reply.raise_for_status()
+        if reply.status_code != requests.codes.partial_content:
+            have = 0
+        length = reply.headers.get("Content-Length", "")
+        total = have + int(length) if length.isdigit() else None
+        with partial.open("ab" if have else "wb") as file:
+            for chunk in reply.raw.stream(_CHUNK, decode_content=False):
+                file.write(chunk)
+                have += len(chunk)
+                progress(have, total)
+        if total is not None and have < total:
+            raise requests.ConnectionError(f"the connection ended after {have} of {total} bytes")
+
+
+def _copy(url: str, sha256: str, cache: Cache, *, what: str) -> Path:
+    """Take a file:// location, as a machine's own index may have it."""
+    import shutil
+
+    partial = cache.partial(sha256)
+    try:
+        shutil.copyfile(unquote(urlsplit(url).path), partial)
+    except OSError as error:
+        raise FetchError(f"{what} could not be read: {error.strerror}.", where=url) from None
+    got = file_sha256(partial)
+    if got != sha256:
+        partial.unlink()
+        raise _wrong_bytes(url, what, sha256, got)
+    return cache.add(partial, sha256, file_name(url))
+
+
+def _is_final(error: Exception) -> bool:
+    """Say whether trying again is pointless: the server answered, and the answer is no."""
+    reply = getattr(error, "response", None)
+    return reply is not None and 400 <= reply.status_code < 500
+
+
+def _not_fetched(url: str, what: str, error: Exception) -> FetchError:
+    reply = getattr(error, "response", None)
+    if reply is not None:
+        return FetchError(
+            f"{what}: the server answered {reply.status_code} {reply.reason}.",
+            where=url,
+            cause="The file has moved or was removed."
+            if reply.status_code in (404, 410)
+            else "The server refuses it, or is in trouble.",
+            fix="Open the address in a browser; mend the pin if it moved, else try again later.",
+        )
+    return FetchError(
+        f"{what} could not be downloaded: {_root_cause(error)}.",
+        where=url,
+        cause="No network, a proxy that is not set, or a host that is down.",
+        fix="Try again: what has arrived is kept. Finished sources are in the cache.",
+    )
+
+
+def _root_cause(error: BaseException) -> str:
+    """Return the innermost reason; requests wraps it three times."""
+    reason = getattr(error, "reason", None) or next(
+        (arg for arg in error.args if isinstance(arg, BaseException)), None
+    )
+    if isinstance(reason, BaseException) and reason is not error:
+        return _root_cause(reason)
+    return str(error).strip().rstrip(".") or type(error).__name__
+
+
+def _wrong_bytes(url: str, what: str, wanted: str, got: str) -> IntegrityError:
+    return IntegrityError(
+        f"{what}: the downloaded bytes are not those of the lock.",
+        where=url,
+        cause=f"sha256 {got}; the lock says {wanted}. The file was replaced, or the pin is wrong.",
+        fix="Do not build this. Find out which is right before changing the lock.",
+    )

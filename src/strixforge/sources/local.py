@@ -1,0 +1,72 @@
+"""Folders of this repository: their git-tracked files, as they are in the work tree."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from strixforge.model.errors import DataError
+from strixforge.model.lock import LocalPin
+from strixforge.sources import Progress
+from strixforge.sources.cache import Cache
+
+
+def digest(pin: LocalPin, home: Path) -> str:
+    """Return a digest of the tracked files' names, contents and executable bits."""
+    total = hashlib.sha256()
+    for name in _tracked(pin, home):
+        path = home / pin.path / name
+        if path.is_symlink():
+            kind, content = "link", os.fsencode(path.readlink())
+        else:
+            kind = "exec" if path.stat().st_mode & 0o100 else "file"
+            content = path.read_bytes()
+        inner = hashlib.sha256(content).hexdigest()
+        total.update(f"{kind} {inner} {name}\0".encode(errors="surrogateescape"))
+    return f"local:{total.hexdigest()}"
+
+
+def missing(pin: LocalPin, cache: Cache) -> bool:
+    """Return False: the files are here."""
+    del pin, cache
+    return False
+
+
+def fetch(pin: LocalPin, cache: Cache, progress: Progress) -> None:
+    """Do nothing: the files are here."""
+    del pin, cache, progress
+
+
+def unpack(pin: LocalPin, cache: Cache, home: Path, target: Path) -> None:
+    """Copy the tracked files to `target`."""
+    del cache
+    for name in _tracked(pin, home):
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(home / pin.path / name, place, follow_symlinks=False)
+
+
+def _tracked(pin: LocalPin, home: Path) -> list[str]:
+    """Return the tracked files that exist, sorted. Raises DataError when there are none."""
+    folder = home / pin.path
+    if not folder.resolve().is_relative_to(home.resolve()):
+        raise DataError(f"{pin.component}: '{pin.path}' lies outside this repository.")
+    if not folder.is_dir():
+        raise DataError(f"{pin.component}: the folder '{pin.path}' does not exist.")
+    listed = subprocess.run(
+        ["git", "-C", str(folder), "-c", "safe.directory=*", "ls-files", "-z"],
+        capture_output=True,
+        check=False,
+    )
+    names = sorted({os.fsdecode(name) for name in listed.stdout.split(b"\0") if name})
+    present = [name for name in names if os.path.lexists(folder / name)]
+    if listed.returncode or not present:
+        raise DataError(
+            f"{pin.component}: git tracks no file in '{pin.path}'.",
+            where=str(folder),
+            cause=listed.stderr.decode(errors="replace").strip()
+            or "A local source is what git tracks, so that the same commit gives the same build.",
+            fix=f"git add '{pin.path}'",
+        )
+    return present

@@ -1,0 +1,1 @@
+"""Artifacts by key: records (key to output digest) and objects (trees by digest)."""

@@ -1,0 +1,167 @@
+"""The tasks of doit, made from the plan."""
+
+import functools
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from strixforge import actions, views
+from strixforge.actions import shown
+from strixforge.model.errors import StrixforgeError
+from strixforge.workspace import Workspace, open_workspace
+
+Task = dict[str, Any]
+
+
+def config() -> dict[str, Any]:
+    """Return DOIT_CONFIG.
+
+    doit's own database is kept in memory: what is up to date follows from the store, so a killed
+    run cannot lose it (docs/explanation/decisions.md).
+    """
+    from strixforge.ui.reporter import Reporter
+
+    return {
+        "default_tasks": ["status"],
+        "dep_file": ":memory:",
+        "backend": "sqlite3",
+        "reporter": Reporter,
+        "par_type": "thread",
+        "num_process": 8,
+        "sort": "definition",
+        "verbosity": 2,
+    }
+
+
+def load(home: Path, given: Mapping[str, str]) -> Workspace:
+    """Open the workspace, or end the process with the error's block and exit code.
+
+    doit would show an exception of dodo.py as a traceback, and end with 3.
+    """
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        return open_workspace(home, given)
+    except StrixforgeError as error:
+        from strixforge.ui.board import BOARD
+
+        BOARD.error(str(error))
+        sys.exit(error.exit_code)
+
+
+def _as_interrupt(signum: int, frame: object) -> None:
+    """End on SIGTERM as on Ctrl-C: children first, then one message."""
+    del signum, frame
+    raise KeyboardInterrupt
+
+
+def all_tasks(ws: Workspace) -> Iterator[Task]:
+    """Yield every task, in the order that `doit list` shows."""
+    yield _simple("status", "the stack at a glance, and what to type next", ws, views.status)
+    yield _simple("plan", "order, keys, and what would be built or restored", ws, views.plan)
+    yield _simple("explain", "why components are built again: what changed", ws, views.explain)
+    yield _simple("lock", "resolve the recipes' Python requirements to hashes", ws, actions.lock)
+    yield from _fetch(ws)
+    for name in ws.plan.components:
+        yield _build(ws, name)
+    yield _wheelhouse(ws)
+    for name, component in ws.plan.components.items():
+        fetch = [f"fetch:{name}"]
+        summary = f"unpack and patch the source of {name}"
+        yield _simple(f"prepare_{name}", summary, ws, actions.prepare, name, task_dep=fetch)
+        needs = [f"build_{need}" for need in component.recipe.needs]
+        summary = f"a shell in the sandbox of {name}, where its build stopped"
+        yield _simple(f"shell_{name}", summary, ws, views.shell, name, task_dep=fetch + needs)
+    yield from _for_developers(ws)
+    yield _simple("verify", "hash all stored artifacts; set damaged ones aside", ws, actions.verify)
+
+
+def _for_developers(ws: Workspace) -> Iterator[Task]:
+    """Yield the tasks of those who work on strixforge itself."""
+    python = [sys.executable, "-m"]
+    fast = ["pytest", "-m", "not slow", "-q"]
+    checks = [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]]
+    yield _simple("test", "run strixforge's own tests", ws, actions.run_tool, [*python, *fast])
+    yield {
+        "basename": "lint",
+        "doc": "ruff and mypy --strict over strixforge's own code",
+        "actions": [_action(actions.run_tool, ws, [*python, *check]) for check in checks],
+        "io": {"capture": False},
+    }
+    summary = "resolve what strixforge itself runs with: requirements.lock"
+    yield _simple("lock_tools", summary, ws, actions.relock_tools)
+
+
+def _action(function: Any, *arguments: object) -> tuple[Any, ...]:
+    return (shown(functools.partial(function, *arguments)),)
+
+
+def _simple(
+    name: str, doc: str, ws: Workspace, function: Any, *arguments: object, **more: object
+) -> Task:
+    return {
+        "basename": name,
+        "doc": doc,
+        "actions": [_action(function, ws, *arguments)],
+        "io": {"capture": False},
+        **more,
+    }
+
+
+def _fetch(ws: Workspace) -> Iterator[Task]:
+    yield {
+        "basename": "fetch",
+        "name": None,
+        "doc": "download all sources of the stack; the rest needs no network",
+    }
+    for name in ws.plan.components:
+        yield {
+            "basename": "fetch",
+            "name": name,
+            "doc": f"download what {name} is built from",
+            "actions": [_action(actions.fetch, ws, name)],
+            "uptodate": [functools.partial(_not, actions.needs_fetch, ws, name)],
+            "io": {"capture": False},
+        }
+
+
+def _build(ws: Workspace, name: str) -> Task:
+    component = ws.plan.components[name]
+    return {
+        "basename": f"build_{name}",
+        "doc": component.recipe.summary,
+        "actions": [_action(actions.build, ws, name)],
+        "task_dep": [f"fetch:{name}", *(f"build_{need}" for need in component.recipe.needs)],
+        "targets": [str(ws.state_file(name))],
+        "uptodate": [functools.partial(_quiet, ws.up_to_date, name)],
+        "io": {"capture": False},
+        "meta": {"output": name},
+    }
+
+
+def _wheelhouse(ws: Workspace) -> Task:
+    return {
+        "basename": "wheelhouse",
+        "doc": "everything of the stack, checked, locked, with installer and activation",
+        "actions": [_action(actions.collect, ws), _action(actions.say_next, ws)],
+        "task_dep": [f"build_{name}" for name in ws.plan.components],
+        "uptodate": [functools.partial(_quiet, actions.wheelhouse_current, ws)],
+        "io": {"capture": False},
+        "meta": {"output": "wheelhouse"},
+    }
+
+
+def _quiet(check: Any, *arguments: object) -> bool:
+    """Ask whether something is up to date; where asking fails, the action says why."""
+    try:
+        return bool(check(*arguments))
+    except (StrixforgeError, OSError):
+        return False
+
+
+def _not(check: Any, *arguments: object) -> bool:
+    try:
+        return not check(*arguments)
+    except (StrixforgeError, OSError):
+        return False

@@ -1,0 +1,128 @@
+"""One run's view of everything: settings, plan, policy, cache and store, and what is built."""
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from strixforge.forge.hostroot import host_root
+from strixforge.model.digests import document_digest
+from strixforge.model.lock import Lock, load_lock, require_pinned
+from strixforge.model.policy import load_policy
+from strixforge.plan.graph import Component, Plan, load_plan
+from strixforge.plan.keys import KeyDocument, key_document
+from strixforge.policy import Policy, in_choice, in_environment, in_pin
+from strixforge.settings import Settings, read_settings
+from strixforge.sources import kind_of
+from strixforge.sources.cache import Cache
+from strixforge.store.store import Record, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is known of one component before anything runs."""
+
+    key: str | None
+    """None while the output of a needed component is not known."""
+    document: KeyDocument | None
+    record: Record | None
+    waits_for: tuple[str, ...]
+    """Needed components whose outputs are not known."""
+
+
+class Workspace:
+    """Everything a task needs; made once a run, lazily."""
+
+    def __init__(self, settings: Settings, lock: Lock, policy: Policy, plan: Plan) -> None:
+        """Use `open_workspace`."""
+        self.settings = settings
+        self.lock = lock
+        self.policy = policy
+        self.plan = plan
+        self.cache = Cache(settings.cache)
+        self.store = Store(settings.store)
+        self.forge_lock = threading.Lock()
+        """Held while a component builds: one at a time, with all jobs."""
+        self._sources: dict[str, str] = {}
+
+    @cached_property
+    def root(self) -> dict[str, str]:
+        """The root's part of every key document."""
+        return host_root(self.settings.cache)
+
+    def status(self, name: str) -> Status:
+        """Follow the records from the leaves to `name`."""
+        component = self.plan.components[name]
+        needs: dict[str, str] = {}
+        waits = []
+        for need in component.recipe.needs:
+            record = self.status(need).record
+            if record is None:
+                waits.append(need)
+            else:
+                needs[need] = record.output
+        if waits:
+            return Status(None, None, None, tuple(waits))
+        document = key_document(
+            component, self.plan, source=self._source(component), root=self.root, needs=needs
+        )
+        key = document_digest(document)
+        record = self.store.record(key)
+        if record is not None and not self.store.holds(record.output):
+            record = None
+        return Status(key, document, record, ())
+
+    def _source(self, component: Component) -> str:
+        """Return the source's digest; a local folder is read once a run."""
+        if component.name not in self._sources:
+            require_pinned(
+                component.pin, where=f"{self.lock.file}: stack.{self.plan.stack}, {component.name}"
+            )
+            kind = kind_of(component.pin)
+            self._sources[component.name] = kind.digest(component.pin, self.settings.home)
+        return self._sources[component.name]
+
+    def state_file(self, name: str) -> Path:
+        """Return the file that says what a component was last built to; doit's target."""
+        return self.settings.build / "state" / self.plan.stack / f"{name}.json"
+
+    def last_key(self, name: str) -> str | None:
+        """Return the key that a component was last built to in this clone, if any."""
+        try:
+            return str(json.loads(self.state_file(name).read_text())["key"])
+        except (OSError, json.JSONDecodeError, KeyError, TypeError):
+            return None
+
+    def write_state(self, name: str, record: Record) -> None:
+        """Remember the record that a component was last built or restored to."""
+        path = self.state_file(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged = path.with_suffix(f".{os.getpid()}")
+        staged.write_text(json.dumps({"key": record.key, "output": record.output}, indent=1))
+        staged.replace(path)
+
+    def up_to_date(self, name: str) -> bool:
+        """Say whether the component's current key is built and remembered here."""
+        status = self.status(name)
+        return status.record is not None and self.last_key(name) == status.key
+
+
+def open_workspace(
+    home: Path, given: Mapping[str, str], environ: Mapping[str, str] = os.environ
+) -> Workspace:
+    """Load all data and ask the policy.
+
+    Raises DataError, UsageError, UnpinnedError or PolicyError.
+    """
+    lock = load_lock(home / "toolchain.lock")
+    policy_file = home / "policy.toml"
+    policy = Policy(load_policy(policy_file), policy_file, lock)
+    settings = read_settings(home, lock, given, environ)
+    policy.check([*in_choice(settings.versions), *in_environment(environ)])
+    plan = load_plan(home, lock, settings.stack, settings.arch, settings.versions)
+    for component in plan.components.values():
+        policy.check(in_pin(component.pin, str(lock.file)))
+    return Workspace(settings, lock, policy, plan)
