@@ -1,26 +1,28 @@
-"""What the tasks do: fetch, build, restore and collect, with what the user is told of it."""
+"""What the tasks do: fetch, build, restore and collect, with what the user is told of it.
+
+What only an action needs is imported there: `doit list` and an up-to-date run load none of it.
+"""
 
 import errno
 import functools
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from strixforge.forge import build as forge
-from strixforge.forge.prepare import prepare as forge_prepare
 from strixforge.model.errors import GateError, HostError, StepError, StrixforgeError
 from strixforge.model.lock import require_pinned
 from strixforge.plan.graph import Component
 from strixforge.plan.requirements import Requirements, load_requirements
-from strixforge.release import wheelhouse
-from strixforge.relock import lock_requirements, lock_tools, wheelhouse_requirements
+from strixforge.release.inputs import is_current, wheelhouse_inputs, wheelhouse_requirements
 from strixforge.sources import kind_of
-from strixforge.sources.index import fetch_wheel, wheel_missing
 from strixforge.store.lock import exclusive
 from strixforge.store.store import Record
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
+
+if TYPE_CHECKING:
+    from strixforge.forge import build as forge
 
 _DOWNLOADS = 8  # at once, for each component
 
@@ -64,6 +66,8 @@ def needs_fetch(ws: Workspace, name: str) -> bool:
     """Say whether the component must download something before it can be built."""
     if ws.status(name).record is not None:
         return False  # it will be restored
+    from strixforge.sources.index import wheel_missing
+
     component = ws.plan.components[name]
     return kind_of(component.pin).missing(component.pin, ws.cache) or any(
         wheel_missing(locked, ws.cache) for locked in component.requirements.locked
@@ -83,6 +87,10 @@ def fetch(ws: Workspace, name: str) -> None:
 
 def fetch_requirements(ws: Workspace, name: str, requirements: Requirements) -> None:
     """Download the wheels of locked requirements, several at a time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from strixforge.sources.index import fetch_wheel, wheel_missing
+
     wanted = [one for one in requirements.locked if wheel_missing(one, ws.cache)]
 
     def one(number: int) -> None:
@@ -98,6 +106,8 @@ def fetch_requirements(ws: Workspace, name: str, requirements: Requirements) -> 
 
 def prepare(ws: Workspace, name: str) -> None:
     """Unpack and patch the source, for a look at what would be built."""
+    from strixforge.forge.prepare import prepare as forge_prepare
+
     component = ws.plan.components[name]
     target = ws.settings.build / "work" / ws.plan.stack / f"{name}.prepared"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -128,6 +138,8 @@ def build(ws: Workspace, name: str) -> None:
 
 
 def _build(ws: Workspace, name: str) -> Record:
+    from strixforge.forge import build as forge
+
     component = ws.plan.components[name]
     bench = make_bench(ws, component)
     fetch(ws, name)
@@ -153,8 +165,10 @@ def _build(ws: Workspace, name: str) -> Record:
     return record
 
 
-def make_bench(ws: Workspace, component: Component) -> forge.Bench:
+def make_bench(ws: Workspace, component: Component) -> "forge.Bench":
     """Return where a component is built, its needs verified."""
+    from strixforge.forge import build as forge
+
     needs = {}
     for need in component.recipe.needs:
         record = ws.status(need).record
@@ -175,7 +189,7 @@ def make_bench(ws: Workspace, component: Component) -> forge.Bench:
     )
 
 
-def _remove(bench: forge.Bench) -> None:
+def _remove(bench: "forge.Bench") -> None:
     """Remove the work folder of a finished build; the log stays."""
     import shutil
 
@@ -190,6 +204,8 @@ def runtime(ws: Workspace) -> Requirements:
 
 def lock(ws: Workspace) -> None:
     """Resolve the Python requirements of the stack's recipes, and write their hashes to locks/."""
+    from strixforge.relock import lock_requirements
+
     for name, changed in lock_requirements(ws):
         BOARD.say(name, "locked anew" if changed else "unchanged")
     BOARD.say("lock", "next: look at `git diff locks/`, then ./doit explain")
@@ -197,6 +213,8 @@ def lock(ws: Workspace) -> None:
 
 def relock_tools(ws: Workspace) -> None:
     """Resolve what strixforge itself runs with."""
+    from strixforge.relock import lock_tools
+
     changed = lock_tools(ws.settings.home)
     BOARD.say("requirements.lock", "locked anew; ./doit installs it" if changed else "unchanged")
 
@@ -212,12 +230,14 @@ def wheelhouse_current(ws: Workspace) -> bool:
     known = {name: record for name, record in records.items() if record is not None}
     if len(known) < len(records):
         return False
-    wanted = wheelhouse.inputs(ws.plan, known, runtime(ws).locked)
-    return wheelhouse.is_current(wheelhouse_place(ws), wanted)
+    wanted = wheelhouse_inputs(ws.plan, known, runtime(ws).locked)
+    return is_current(wheelhouse_place(ws), wanted)
 
 
 def collect(ws: Workspace) -> None:
     """Collect the wheelhouse, and say where it is and what to type next."""
+    from strixforge.release import wheelhouse
+
     records = {}
     for name in ws.plan.components:
         record = ws.status(name).record
@@ -268,6 +288,7 @@ def verify(ws: Workspace) -> None:
         except StrixforgeError as error:
             bad += 1
             BOARD.say("verify", f"{error.what}\nset aside: {ws.store.set_aside(output)}")
+    ws.forget()
     BOARD.say("verify", f"{len(ws.store.objects())} artifacts are whole, {bad} were damaged")
     if bad:
         BOARD.say("verify", "next: give your build command again; it remakes them")

@@ -7,7 +7,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from strixforge.model.errors import FetchError
-from strixforge.plan.graph import Plan
+from strixforge.release.inputs import wheelhouse_requirements
 from strixforge.sources.index_config import as_url, index_config
 from strixforge.workspace import Workspace
 
@@ -40,12 +40,6 @@ def lock_tools(home: Path) -> bool:
     """Resolve what strixforge itself runs with into requirements.lock; say whether it changed."""
     arguments = [str(home / "pyproject.toml"), "--group", f"{home / 'pyproject.toml'}:dev"]
     return _lock("", arguments, home / "requirements.lock", "./doit lock_tools")
-
-
-def wheelhouse_requirements(plan: Plan) -> tuple[str, ...]:
-    """Return what the wheelhouse takes from the index: pip for its installer, recipes' runtime."""
-    runtime = {text for component in plan.components.values() for text in component.recipe.runtime}
-    return ("pip>=25", *sorted(runtime))
 
 
 def _lock(stdin: str, arguments: list[str], path: Path, writer: str) -> bool:

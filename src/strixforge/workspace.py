@@ -47,6 +47,7 @@ class Workspace:
         self.forge_lock = threading.Lock()
         """Held while a component builds: one at a time, with all jobs."""
         self._sources: dict[str, str] = {}
+        self._built: dict[str, Status] = {}
 
     @cached_property
     def root(self) -> dict[str, str]:
@@ -55,6 +56,18 @@ class Workspace:
 
     def status(self, name: str) -> Status:
         """Follow the records from the leaves to `name`."""
+        if name in self._built:
+            return self._built[name]
+        found = self._status(name)
+        if found.record is not None:
+            self._built[name] = found  # it stays built for the rest of the run
+        return found
+
+    def forget(self) -> None:
+        """Look at the store anew: artifacts were set aside."""
+        self._built.clear()
+
+    def _status(self, name: str) -> Status:
         component = self.plan.components[name]
         needs: dict[str, str] = {}
         waits = []

@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import jinja2
-import jinja2.sandbox
-
 from strixforge.model.errors import DataError
 from strixforge.model.loading import nearest
 from strixforge.model.recipe import Recipe
@@ -37,6 +34,8 @@ def context(component: Component, plan: Plan) -> dict[str, Any]:
 
 def evaluate(component: Component, plan: Plan) -> Recipe:
     """Fill in every template. Raises DataError naming the key, and what the template could name."""
+    import jinja2.sandbox
+
     # Recipes are data; the sandboxed environment keeps a template from reaching Python's insides.
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True

@@ -2,13 +2,12 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import jinja2
 
-from strixforge import release
 from strixforge.model.errors import DataError
 from strixforge.plan.graph import Plan
+from strixforge.release.inputs import TEMPLATES
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _RESERVED = frozenset({"PATH", "VIRTUAL_ENV", "PYTHONNOUSERSITE", "PYTHONHOME", "PS1"})
@@ -30,7 +29,7 @@ def render_activation(plan: Plan) -> str:
             # The installed place is known only when the script is sourced.
             parts = [shlex.quote(part) if part else "" for part in value.split("\0")]
             variables[variable] = '"$_strixforge_here"'.join(parts)
-    template_file = Path(release.__file__).parent / "templates" / "activate.sh.j2"
+    template_file = TEMPLATES / "activate.sh.j2"
     rendered: str = jinja2.Template(
         template_file.read_text(), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     ).render(stack=plan.stack, variables=variables)

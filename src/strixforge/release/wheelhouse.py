@@ -12,22 +12,19 @@ from typing import Any
 
 from packaging.utils import parse_wheel_filename
 
-from strixforge import release
 from strixforge.audit.codeobjects import scan
 from strixforge.audit.gate import architecture_findings
-from strixforge.model.digests import document_digest, file_sha256
+from strixforge.model.digests import file_sha256
 from strixforge.model.errors import GateError
 from strixforge.plan.graph import Component, Plan
 from strixforge.plan.requirements import Locked
 from strixforge.release import locks
 from strixforge.release.activation import render_activation
+from strixforge.release.inputs import INSTALLER, TEMPLATES, wheelhouse_inputs
 from strixforge.release.relink import libraries, relink_tree, relink_wheel
 from strixforge.sources.cache import Cache
 from strixforge.sources.index import wheel as index_wheel
 from strixforge.store.store import Record, Store
-
-INSTALLER = ("install.sh", "install.py")
-_TEMPLATES = Path(release.__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +36,6 @@ class Item:
     size: int
     origin: dict[str, str]
     """{"built": component, "version", "key", "output"}, {"index": name, ...}, or {"strixforge"}."""
-
-
-def inputs(plan: Plan, records: dict[str, Record], runtime: tuple[Locked, ...]) -> str:
-    """Return a digest of all that a wheelhouse is made from."""
-    own = {name: file_sha256(_TEMPLATES / name) for name in (*INSTALLER, "activate.sh.j2")}
-    return document_digest(
-        {
-            "stack": plan.stack,
-            "outputs": {name: record.output for name, record in records.items()},
-            "keys": {name: record.key for name, record in records.items()},
-            "activation": {n: c.recipe.activate.env for n, c in plan.components.items()},
-            "runtime": [[one.name, one.version, sorted(one.hashes)] for one in runtime],
-            "own": own,
-            "python": sys.version,
-        }
-    )
-
-
-def is_current(place: Path, wanted_inputs: str) -> bool:
-    """Say whether the wheelhouse at `place` was made from these inputs and is all there."""
-    try:
-        manifest = json.loads((place / "manifest.json").read_text())
-        return bool(manifest["inputs"] == wanted_inputs) and all(
-            (place / item["path"]).stat().st_size == item["size"] for item in manifest["files"]
-        )
-    except (OSError, json.JSONDecodeError, KeyError, TypeError):
-        return False
 
 
 def collect(
@@ -94,7 +64,7 @@ def collect(
             "requirements.txt": locks.requirements(wheels),
             "pylock.toml": locks.pylock(wheels),
             "activate.sh": render_activation(plan),
-            **{name: (_TEMPLATES / name).read_text() for name in INSTALLER},
+            **{name: (TEMPLATES / name).read_text() for name in INSTALLER},
         }
         for name, text in texts.items():
             (staged / name).write_text(text)
@@ -104,7 +74,7 @@ def collect(
             "schema": 1,
             "stack": plan.stack,
             "arch": plan.arch,
-            "inputs": inputs(plan, records, runtime),
+            "inputs": wheelhouse_inputs(plan, records, runtime),
             "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
             "files": [asdict(item) for item in sorted(items, key=lambda item: item.path)],
         }

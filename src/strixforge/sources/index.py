@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-import requests
 from packaging.tags import sys_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
@@ -20,7 +19,6 @@ from strixforge.model.lock import IndexPin
 from strixforge.plan.requirements import Locked
 from strixforge.sources import Progress
 from strixforge.sources.cache import Cache
-from strixforge.sources.http import download, session
 from strixforge.sources.index_config import IndexConfig, as_url, index_config
 from strixforge.sources.unpacking import unpack_archive
 
@@ -40,6 +38,8 @@ def fetch(pin: IndexPin, cache: Cache, progress: Progress) -> None:
     """Download the sdist. Raises FetchError or IntegrityError."""
     if not missing(pin, cache):
         return
+    from strixforge.sources.http import download
+
     config = index_config()
     what = f"{pin.name} {pin.version}"
     url = _files(pin.name, frozenset({pin.sha256}), config, what=what)[pin.sha256]
@@ -62,6 +62,8 @@ def fetch_wheel(locked: Locked, cache: Cache, progress: Progress) -> None:
     """Download the wheel of a requirement that fits this Python best. Raises FetchError."""
     if not wheel_missing(locked, cache):
         return
+    from strixforge.sources.http import download
+
     config = index_config()
     what = f"{locked.name} {locked.version}"
     urls = _files(locked.name, locked.hashes, config, what=what)
@@ -123,6 +125,8 @@ def _choose(locked: Locked, cache: Cache) -> tuple[str, str] | None:
 
 def _files(name: str, hashes: frozenset[str], config: IndexConfig, *, what: str) -> dict[str, str]:
     """Return the addresses of those hashes, by hash. Raises FetchError when none is offered."""
+    import requests
+
     found: dict[str, str] = {}
     troubles: list[str] = []
     for index in config.indexes:
@@ -149,6 +153,8 @@ def _offered(
 ) -> Iterator[tuple[str, str]]:
     """Yield (sha256, address) for each wanted file that one index lists."""
     from pypi_simple import NoSuchProjectError, ProjectPage, PyPISimple
+
+    from strixforge.sources.http import session
 
     index = as_url(index)
     try:
