@@ -1,8 +1,8 @@
 """Unpacking archives that may be hostile: nothing lands outside the folder, nothing is special.
 
-tarfile's "data" filter does most of it. On top come rules that do not depend on the Python release
-(its filter had escapes through long symlink chains, CVE-2025-4517): no member may pass through a
-symlink of the archive, links must stay inside, and the size is bounded.
+The rules are our own and the same in every Python: Debian 12's has no extraction filters, and theirs
+had escapes through long symlink chains (CVE-2025-4517). No member may pass through a symlink of the
+archive, links must stay inside, hard links name only what was written before, the size is bounded.
 """
 
 import os
@@ -148,15 +148,31 @@ def _unpack_tar(archive: Path, root: Path, max_bytes: int) -> None:
     with _open_tar(archive) as tar:
         for member in tar:
             path = guard.admit(member.name, member.size if member.isreg() else 0)
-            if member.issym():
+            place = root / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if member.isdir():
+                place.mkdir(exist_ok=True)
+            elif member.issym():
                 guard.symlink(path, member.linkname)
+                place.unlink(missing_ok=True)
+                place.symlink_to(member.linkname)
             elif member.islnk():
                 guard.hard_link(path, member.linkname)
-            elif member.isreg():
+                place.unlink(missing_ok=True)
+                place.hardlink_to(root / member.linkname)
+            elif member.isreg() and (source := tar.extractfile(member)) is not None:
                 guard.file(path)
-            elif not member.isdir():
+                _write(source, place, executable=bool(member.mode & 0o100))
+            else:
                 raise _escape(archive.name, member.name, "a device or other special file")
-            tar.extract(member, root, filter="data")
+
+
+def _write(source: IO[bytes], place: Path, *, executable: bool) -> None:
+    """Write one regular file; a later member of the same name replaces an earlier one."""
+    place.unlink(missing_ok=True)
+    with place.open("xb") as sink:
+        shutil.copyfileobj(source, sink, 1 << 20)
+    place.chmod(0o755 if executable else 0o644)
 
 
 @contextmanager
@@ -193,6 +209,5 @@ def _unpack_zip(archive: Path, root: Path, max_bytes: int) -> None:
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
                 raise _escape(archive.name, info.filename, "a device or other special file")
             # zipfile stops at the declared size and checks the CRC, so the bound above holds.
-            with zipped.open(info) as source, place.open("xb") as sink:
-                shutil.copyfileobj(source, sink, 1 << 20)
-            place.chmod(0o755 if mode & 0o100 else 0o644)
+            with zipped.open(info) as source:
+                _write(source, place, executable=bool(mode & 0o100))
