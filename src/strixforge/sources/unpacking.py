@@ -1,6 +1,6 @@
 """Unpacking archives that may be hostile: nothing lands outside the folder, nothing is special.
 
-The rules are our own and the same in every Python: Debian 12's has no extraction filters, and theirs
+The rules are our own and the same in every Python: Debian 12 has no extraction filters, and they
 had escapes through long symlink chains (CVE-2025-4517). No member may pass through a symlink of the
 archive, links must stay inside, hard links name only what was written before, the size is bounded.
 """

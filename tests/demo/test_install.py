@@ -1,0 +1,205 @@
+"""A wheelhouse installs, verified and offline, and refuses what is not as it was made."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
+
+from .conftest import clean_environment
+
+
+def install(wheelhouse: Path, target: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["unshare", "-rn", str(wheelhouse / "install.sh"), str(target)],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture
+def copied(wheelhouse: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(wheelhouse, tmp_path / "copy of it")
+
+
+def test_the_manifest_lists_every_file_with_hash_size_and_origin(wheelhouse: Path) -> None:
+    manifest = json.loads((wheelhouse / "manifest.json").read_text())
+    listed = {entry["path"] for entry in manifest["files"]}
+    present = {p.relative_to(wheelhouse).as_posix() for p in wheelhouse.rglob("*") if p.is_file()}
+    assert present == listed | {"manifest.json"}
+    built = [e["origin"] for e in manifest["files"] if "built" in e["origin"]]
+    assert {origin["built"] for origin in built} == {
+        *("rocm", "attention_kernels", "fastpath", "setproctitle", "demo_app"),
+    }
+    assert all(len(origin["key"]) == 64 and origin["source"] for origin in built)
+
+
+def test_the_command_reports_every_kernel_for_gfx1151(prefix: Path) -> None:
+    done = subprocess.run(
+        [
+            *("unshare", "-rn", "bash", "-c"),
+            '. "$0/activate.sh" && strixforge-demo',
+            str(prefix),
+        ],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    names = {kernel["name"] for kernel in report["kernels"]}
+    assert names == {"attention_forward", "rms_norm", "rotary_embedding", "softmax"}
+    assert {kernel["target"] for kernel in report["kernels"]} == {"gfx1151"}
+    assert all(kernel["vgprs"] > 0 for kernel in report["kernels"])
+
+
+def test_libraries_find_each_other_by_origin_and_name_no_folder_of_the_build(prefix: Path) -> None:
+    runpaths = {}
+    for path in prefix.rglob("*.so*"):
+        if path.is_symlink() or "pip" in path.parts:
+            continue
+        assert b"/strixforge/deps" not in path.read_bytes()
+        with path.open("rb") as file:
+            dynamic = ELFFile(file).get_section_by_name(".dynamic")
+            assert isinstance(dynamic, DynamicSection)
+            for tag in dynamic.iter_tags("DT_RUNPATH"):
+                runpaths[path.name] = str(tag.entry.d_val and getattr(tag, "runpath", ""))
+    extension = next(path for name, path in runpaths.items() if name.startswith("_core"))
+    assert extension == "$ORIGIN/../../../../../attention_kernels/lib"
+    library = next(path for name, path in runpaths.items() if "attention" in name)
+    assert library == "$ORIGIN/../../rocm/lib"
+
+
+@pytest.mark.parametrize("shell", [["bash", "-c"], ["zsh", "-f", "-c"]], ids=["bash", "zsh"])
+def test_deactivate_leaves_the_environment_as_it_was(
+    prefix: Path, shell: list[str], tmp_path: Path
+) -> None:
+    if shutil.which(shell[0]) is None:
+        pytest.skip(f"{shell[0]} is not installed")
+    script = """
+        export PYTHONHOME=/nowhere ROCM_PATH='/a path' EMPTY=
+        plain_rocm=1
+        deactivate() { echo mine; }
+        env | sort > "$1/before"
+        . "$2/activate.sh"
+        command -v strixforge-demo
+        . "$2/activate.sh"          # twice is as once
+        [ -z "${PYTHONHOME+set}" ] || echo "PYTHONHOME is set"
+        deactivate
+        env | sort > "$1/after"
+        deactivate
+        set | grep '^_strixforge' || true
+    """
+    done = subprocess.run(
+        [*shell, script, shell[0], str(tmp_path), str(prefix)],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == f"{prefix}/env/bin/strixforge-demo\nmine\n", done.stdout + done.stderr
+    assert (tmp_path / "before").read_text() == (tmp_path / "after").read_text()
+
+
+@pytest.mark.parametrize("command", [["bash"], ["sh", "-c", '. "$0"']], ids=["run", "dash"])
+def test_activate_says_how_to_use_it_when_it_is_not_sourced_in_a_known_shell(
+    prefix: Path, command: list[str]
+) -> None:
+    done = subprocess.run(
+        [*command, str(prefix / "activate.sh")], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 1
+    assert "source this file in bash or zsh" in done.stderr
+
+
+def test_a_changed_byte_in_any_file_stops_the_installation(copied: Path, tmp_path: Path) -> None:
+    files = sorted(path for path in copied.rglob("*") if path.is_file())
+    for path in files:
+        if path.name in ("install.sh", "install.py", "manifest.json"):
+            continue  # what does the checking, and its list, are what one has to trust
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        done = install(copied, tmp_path / "target")
+        assert done.returncode == 4
+        assert path.name in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (tmp_path / "target").exists()
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+
+def test_an_added_file_stops_the_installation(copied: Path, tmp_path: Path) -> None:
+    (copied / "wheels" / "evil-1.0-py3-none-any.whl").write_bytes(b"PK")
+    done = install(copied, tmp_path / "target")
+    assert done.returncode == 4
+    assert "evil" in done.stderr
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(wheelhouse: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    done = install(wheelhouse, tmp_path)
+    assert done.returncode == 2
+    assert "not empty" in done.stderr
+    assert (tmp_path / "letter.txt").read_text() == "dear"
+
+
+def test_a_python_of_another_version_is_named_with_the_cure(wheelhouse: Path) -> None:
+    done = subprocess.run(
+        [str(wheelhouse / "install.sh"), "/nowhere"],
+        env={"PATH": "/nowhere:/usr/bin:/bin", "STRIXFORGE_PYTHON": "/bin/false"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    if sys.version_info[:2] == (3, 11) and Path("/usr/bin/python3.11").exists():
+        assert done.returncode in (0, 5)  # the system's own one fits
+    else:
+        assert done.returncode == 3
+        assert "apt install python3" in done.stderr
+
+
+def test_it_installs_without_ensurepip(wheelhouse: Path, tmp_path: Path) -> None:
+    """As on a Debian without python3-venv: the module that makes pip is hidden."""
+    blocker = tmp_path / "python"
+    blocker.write_text(
+        f'#!/bin/sh\nexec unshare -rm sh -c \'mount -t tmpfs none "$1" && shift && exec "$@"\' sh '
+        f"{Path(sys.base_prefix)}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/ensurepip "
+        f'{sys.base_prefix}/bin/python3 "$@"\n'
+    )
+    blocker.chmod(0o755)
+    done = subprocess.run(
+        [str(wheelhouse / "install.sh"), str(tmp_path / "target")],
+        env={**clean_environment(), "STRIXFORGE_PYTHON": str(blocker)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "target" / "env" / "bin" / "strixforge-demo").exists()
+
+
+def test_uv_installs_the_pep_751_lock_without_network(wheelhouse: Path, tmp_path: Path) -> None:
+    from uv import find_uv_bin
+
+    env = tmp_path / "env"
+    subprocess.run([find_uv_bin(), "venv", "--quiet", str(env)], check=True, timeout=60)
+    done = subprocess.run(
+        [
+            *("unshare", "-rn", find_uv_bin(), "pip", "sync", "--offline", "--no-cache"),
+            *("--preview", "--python", str(env / "bin" / "python"), "pylock.toml"),
+        ],
+        cwd=wheelhouse,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (env / "bin" / "strixforge-demo").exists()
