@@ -63,9 +63,12 @@ def _host_error(error: OSError) -> HostError:
 
 
 def needs_fetch(ws: Workspace, name: str) -> bool:
-    """Say whether the component must download something before it can be built."""
-    if ws.status(name).record is not None:
-        return False  # it will be restored
+    """Say whether the component must download something before it can be built or restored."""
+    return ws.status(name).record is None and lacks_sources(ws, name)
+
+
+def lacks_sources(ws: Workspace, name: str) -> bool:
+    """Say whether something that the component is built from is not in the cache."""
     from strixforge.sources.index import wheel_missing
 
     component = ws.plan.components[name]
@@ -219,6 +222,18 @@ def relock_tools(ws: Workspace) -> None:
     BOARD.say("requirements.lock", "locked anew; ./doit installs it" if changed else "unchanged")
 
 
+def fetch_runtime(ws: Workspace) -> None:
+    """Download the wheels that the wheelhouse takes from the index."""
+    fetch_requirements(ws, "wheelhouse", runtime(ws))
+
+
+def lacks_runtime(ws: Workspace) -> bool:
+    """Say whether a wheel that the wheelhouse takes from the index is not in the cache."""
+    from strixforge.sources.index import wheel_missing
+
+    return any(wheel_missing(one, ws.cache) for one in runtime(ws).locked)
+
+
 def wheelhouse_place(ws: Workspace) -> Path:
     """Return the folder of the stack's wheelhouse."""
     return ws.settings.build / "wheelhouse" / ws.plan.stack
@@ -244,14 +259,13 @@ def collect(ws: Workspace) -> None:
         if record is None:
             raise GateError(f"{name} is not built.", fix=f"./doit build_{name}")
         records[name] = record
-    needed = runtime(ws)
-    fetch_requirements(ws, "wheelhouse", needed)
+    fetch_runtime(ws)
     place = wheelhouse_place(ws)
     lock = ws.settings.build / "state" / ws.plan.stack / "wheelhouse.lock"
     with exclusive(
         lock, functools.partial(BOARD.say, "wheelhouse", "another run collects; waiting")
     ):
-        items = wheelhouse.collect(ws.plan, records, needed.locked, ws.store, ws.cache, place)
+        items = wheelhouse.collect(ws.plan, records, runtime(ws).locked, ws.store, ws.cache, place)
     counts = wheelhouse.summary(items)
     BOARD.say(
         "wheelhouse",

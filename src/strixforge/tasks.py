@@ -48,6 +48,8 @@ def load(home: Path, given: Mapping[str, str]) -> Workspace:
 
         BOARD.error(str(error))
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _as_interrupt(signum: int, frame: object) -> None:
@@ -115,11 +117,24 @@ def _fetch(ws: Workspace) -> Iterator[Task]:
         "name": None,
         "doc": "download all sources of the stack; the rest needs no network",
     }
-    for name in ws.plan.components:
+    everything = [
+        *((name, actions.fetch, actions.lacks_sources, (name,)) for name in ws.plan.components),
+        ("wheelhouse", actions.fetch_runtime, actions.lacks_runtime, ()),
+    ]
+    for name, fetch, lacks, arguments in everything:
         yield {
             "basename": "fetch",
             "name": name,
-            "doc": f"download what {name} is built from",
+            "doc": f"download what {name} is made from",
+            "actions": [_action(fetch, ws, *arguments)],
+            "uptodate": [functools.partial(_not, lacks, ws, *arguments)],
+            "io": {"capture": False},
+        }
+    # What a build depends on: all downloads begin at once, but not those of a component that will
+    # be restored.
+    for name in ws.plan.components:
+        yield {
+            "basename": f"_sources_{name}",
             "actions": [_action(actions.fetch, ws, name)],
             "uptodate": [functools.partial(_not, actions.needs_fetch, ws, name)],
             "io": {"capture": False},
@@ -132,7 +147,7 @@ def _build(ws: Workspace, name: str) -> Task:
         "basename": f"build_{name}",
         "doc": component.recipe.summary,
         "actions": [_action(actions.build, ws, name)],
-        "task_dep": [f"fetch:{name}", *(f"build_{need}" for need in component.recipe.needs)],
+        "task_dep": [f"_sources_{name}", *(f"build_{need}" for need in component.recipe.needs)],
         "targets": [str(ws.state_file(name))],
         "uptodate": [functools.partial(_quiet, ws.up_to_date, name)],
         "io": {"capture": False},

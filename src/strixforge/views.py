@@ -24,6 +24,7 @@ def status(ws: Workspace) -> None:
     BOARD.write(f"stack {stack.name} for {ws.plan.arch}: {stack.summary}")
     for name, component in ws.plan.components.items():
         BOARD.say(f"  {name}", f"{component.pin.version:<10} {_state(ws, name)}")
+    show_warnings(ws)
     current = actions.wheelhouse_current(ws)
     place = actions.wheelhouse_place(ws)
     BOARD.say("  wheelhouse", f"complete: {place}" if current else "not made, or not of this state")
@@ -35,8 +36,15 @@ def status(ws: Workspace) -> None:
         BOARD.write(f"next:  ./doit {ws.settings.words()}wheelhouse    (all tasks: ./doit list)")
 
 
+def show_warnings(ws: Workspace) -> None:
+    """Show what the policy warns about."""
+    for warning in ws.warnings:
+        BOARD.say("warning", warning)
+
+
 def plan(ws: Workspace) -> None:
     """Show order, pins, patches, keys, and what would happen."""
+    show_warnings(ws)
     BOARD.write(f"stack {ws.plan.stack}, arch {ws.plan.arch}, in the order of building:")
     for name, component in ws.plan.components.items():
         now = ws.status(name)

@@ -36,8 +36,12 @@ class Status:
 class Workspace:
     """Everything a task needs; made once a run, lazily."""
 
-    def __init__(self, settings: Settings, lock: Lock, policy: Policy, plan: Plan) -> None:
+    def __init__(
+        self, settings: Settings, lock: Lock, policy: Policy, plan: Plan, warnings: list[str]
+    ) -> None:
         """Use `open_workspace`."""
+        self.warnings = warnings
+        """What the policy warns about in the chosen stack."""
         self.settings = settings
         self.lock = lock
         self.policy = policy
@@ -134,8 +138,8 @@ def open_workspace(
     policy_file = home / "policy.toml"
     policy = Policy(load_policy(policy_file), policy_file, lock)
     settings = read_settings(home, lock, given, environ)
-    policy.check([*in_choice(settings.versions), *in_environment(environ)])
+    warnings = policy.check([*in_choice(settings.versions), *in_environment(environ)])
     plan = load_plan(home, lock, settings.stack, settings.arch, settings.versions)
     for component in plan.components.values():
-        policy.check(in_pin(component.pin, str(lock.file)))
-    return Workspace(settings, lock, policy, plan)
+        warnings += policy.check(in_pin(component.pin, str(lock.file)))
+    return Workspace(settings, lock, policy, plan, warnings)

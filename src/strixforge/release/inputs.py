@@ -21,7 +21,12 @@ def wheelhouse_requirements(plan: Plan) -> tuple[str, ...]:
 
 def wheelhouse_inputs(plan: Plan, records: dict[str, Record], runtime: tuple[Locked, ...]) -> str:
     """Return a digest of all that a wheelhouse is made from."""
-    own = {name: file_sha256(TEMPLATES / name) for name in (*INSTALLER, "activate.sh.j2")}
+    room = Path(__file__).parent
+    own = [
+        [path.name, file_sha256(path)]
+        for path in sorted([*room.glob("*.py"), *TEMPLATES.iterdir()])
+        if path.is_file()
+    ]
     return document_digest(
         {
             "stack": plan.stack,

@@ -53,7 +53,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
 
     def complete_run(self) -> None:
         """End with the first failure's own exit code; doit knows only 1 and 2."""
-        if isinstance(sys.exception() if sys.version_info >= (3, 11) else None, KeyboardInterrupt):
+        if isinstance(sys.exception(), KeyboardInterrupt):
             from strixforge.forge import runner
 
             runner.end_all()
