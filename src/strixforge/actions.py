@@ -5,12 +5,12 @@ What only an action needs is imported there: `doit list` and an up-to-date run l
 
 import errno
 import functools
-import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from strixforge.model.errors import GateError, HostError, StepError, StrixforgeError
+from strixforge.model.errors import GateError, HostError, IntegrityError, StrixforgeError, ToolError
 from strixforge.model.lock import require_pinned
 from strixforge.plan.graph import Component
 from strixforge.plan.requirements import Requirements, load_requirements
@@ -279,7 +279,7 @@ def say_next(ws: Workspace) -> None:
     place = wheelhouse_place(ws)
     BOARD.write(
         f"\nThe wheelhouse of stack {ws.plan.stack} is complete. Install it, with no network:\n"
-        f"  {place}/install.sh ~/strixforge-{ws.plan.stack}\n"
+        f"  {shlex.quote(str(place / 'install.sh'))} ~/strixforge-{ws.plan.stack}\n"
         f"  . ~/strixforge-{ws.plan.stack}/activate.sh"
     )
 
@@ -287,14 +287,17 @@ def say_next(ws: Workspace) -> None:
 def verify(ws: Workspace) -> None:
     """Hash everything in the store; set damaged artifacts aside so that they are made again."""
     names: dict[str, str] = {}
+    bad = 0
     for path in sorted((ws.store.root / "records").glob("*.json")):
         try:
-            record = json.loads(path.read_text())["record"]
-            names[record["output"]] = record["document"]["component"]
-        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError):
+            record = ws.store.record(path.stem)
+        except IntegrityError as error:
+            bad += 1
             path.unlink()
-            BOARD.say("verify", f"removed a damaged record: {path.name}")
-    bad = 0
+            BOARD.say("verify", f"{error.what}\nremoved: {path}")
+        else:
+            if record is not None:
+                names[record.output] = record.document["component"]
     for output in ws.store.objects():
         name = names.get(output, output[:12])
         try:
@@ -303,9 +306,14 @@ def verify(ws: Workspace) -> None:
             bad += 1
             BOARD.say("verify", f"{error.what}\nset aside: {ws.store.set_aside(output)}")
     ws.forget()
-    BOARD.say("verify", f"{len(ws.store.objects())} artifacts are whole, {bad} were damaged")
+    BOARD.say("verify", f"{len(ws.store.objects())} artifacts are whole")
     if bad:
-        BOARD.say("verify", "next: give your build command again; it remakes them")
+        raise IntegrityError(
+            f"{bad} artifacts or records of the store were damaged; they are out of the way now.",
+            where=str(ws.store.root),
+            cause="Something wrote into the store, or the disk is failing.",
+            fix="Give your build command again: it makes anew what is missing.",
+        )
 
 
 def run_tool(ws: Workspace, command: list[str]) -> None:
@@ -314,6 +322,6 @@ def run_tool(ws: Workspace, command: list[str]) -> None:
 
     done = subprocess.run(command, cwd=ws.settings.home, check=False)
     if done.returncode:
-        raise StepError(
+        raise ToolError(
             f"{' '.join(command[2:])} ended with {done.returncode}.", fix="The lines above say why."
         )

@@ -1,7 +1,6 @@
 """What is shown and changes nothing: the state at a glance, the plan, the reasons for a rebuild."""
 
 from strixforge import actions
-from strixforge.model.errors import StepError
 from strixforge.plan.explain import differences
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
@@ -95,6 +94,4 @@ def shell(ws: Workspace, name: str) -> None:
     from strixforge.forge import build as forge
 
     component = ws.plan.components[name]
-    code = forge.shell(component, ws.plan, actions.make_bench(ws, component))
-    if code:
-        raise StepError(f"the shell ended with {code}.")
+    forge.shell(component, ws.plan, actions.make_bench(ws, component))

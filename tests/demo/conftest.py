@@ -43,5 +43,5 @@ def prefix(wheelhouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert f". {place / 'activate.sh'}" in done.stdout
+    assert f". '{place / 'activate.sh'}'" in done.stdout
     return place

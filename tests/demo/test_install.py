@@ -60,6 +60,34 @@ def test_the_command_reports_every_kernel_for_gfx1151(prefix: Path) -> None:
     assert all(kernel["vgprs"] > 0 for kernel in report["kernels"])
 
 
+def test_an_installed_stack_can_be_moved(wheelhouse: Path, tmp_path: Path) -> None:
+    install(wheelhouse, tmp_path / "first")
+    moved = (tmp_path / "first").rename(tmp_path / "moved here")
+    done = subprocess.run(
+        ["bash", "-c", '. "$0/activate.sh" && strixforge-demo --table', str(moved)],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "gfx1151" in done.stdout
+
+
+def test_installing_again_replaces_what_was_installed_and_nothing_else(
+    wheelhouse: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "target"
+    assert install(wheelhouse, target).returncode == 0
+    (target / "mine").mkdir()
+    (target / "mine" / "notes.txt").write_text("keep")
+    (target / "env" / "stray.txt").write_text("drop")
+    done = install(wheelhouse, target)
+    assert done.returncode == 0, done.stderr
+    assert (target / "mine" / "notes.txt").read_text() == "keep"
+    assert not (target / "env" / "stray.txt").exists()
+
+
 def test_libraries_find_each_other_by_origin_and_name_no_folder_of_the_build(prefix: Path) -> None:
     runpaths = {}
     for path in prefix.rglob("*.so*"):

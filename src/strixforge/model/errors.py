@@ -4,7 +4,11 @@ A message says what happened, where, the likely cause, and what to type next.
 docs/reference/errors.md lists the classes; a test keeps the two in step.
 """
 
+import re
 from typing import ClassVar
+
+# What a file says is shown in errors; it must not steer the terminal.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class StrixforgeError(Exception):
@@ -29,7 +33,7 @@ class StrixforgeError(Exception):
                 first, *more = text.splitlines()
                 lines.append(f"  {label + ':':<7}{first}")
                 lines.extend(f"         {line}" for line in more)
-        return "\n".join(lines)
+        return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", "\n".join(lines))
 
 
 class DataError(StrixforgeError):
@@ -121,6 +125,13 @@ class HostError(StrixforgeError):
 
     exit_code = 22
     title = "Host"
+
+
+class ToolError(StrixforgeError):
+    """A tool over strixforge's own code is not content: its tests, ruff, mypy."""
+
+    exit_code = 23
+    title = "Not content"
 
 
 class InterruptedRunError(StrixforgeError):

@@ -4,6 +4,7 @@ import re
 import shlex
 
 import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from strixforge.model.errors import DataError
 from strixforge.plan.graph import Plan
@@ -15,6 +16,8 @@ _RESERVED = frozenset({"PATH", "VIRTUAL_ENV", "PYTHONNOUSERSITE", "PYTHONHOME", 
 
 def render_activation(plan: Plan) -> str:
     """Return activate.sh. The recipes' [activate] variables may name {{ prefix }}: their folder."""
+    # As for all of a recipe: a template cannot reach Python's insides.
+    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined)
     variables: dict[str, str] = {}
     for name, component in plan.components.items():
         for variable, text in component.recipe.activate.env.items():
@@ -22,8 +25,7 @@ def render_activation(plan: Plan) -> str:
             if not _NAME.fullmatch(variable) or variable in _RESERVED:
                 raise DataError(f"'{variable}' cannot be set by a recipe.", where=where)
             try:
-                template = jinja2.Template(text, undefined=jinja2.StrictUndefined)
-                value = template.render(prefix=f"\0/{name}", arch=plan.arch)
+                value = environment.from_string(text).render(prefix=f"\0/{name}", arch=plan.arch)
             except jinja2.TemplateError as error:
                 raise DataError(f"a template cannot be filled in: {error}.", where=where) from None
             # The installed place is known only when the script is sourced.

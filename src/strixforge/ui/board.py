@@ -56,7 +56,7 @@ class Board:
 
     def say(self, name: str, text: str) -> None:
         """Print one line (or more) for the component or task `name`."""
-        label = f"{name:<18}"
+        label = f"{name:<20}"
         if self._colour:
             label = f"\x1b[1;36m{label}\x1b[0m"
         self.write("\n".join(f"{label} {line}" for line in text.splitlines()))
@@ -77,8 +77,12 @@ class Board:
         """Print text as it is, above the live lines."""
         with self._lock:
             self._pause()
-            sys.stdout.write(text + "\n")
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(text + "\n")
+                sys.stdout.flush()
+            except BrokenPipeError:
+                # The reader (head, a pager) has seen enough; the work goes on.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             self._resume()
 
     @contextmanager
@@ -114,7 +118,7 @@ class Board:
         if self._live is None:
             self._live = Progress(
                 SpinnerColumn(),
-                TextColumn("{task.description:<18}"),
+                TextColumn("{task.description:<20}"),
                 TimeElapsedColumn(),
                 BarColumn(bar_width=20),
                 TextColumn("{task.fields[text]}", markup=False),

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -61,10 +62,20 @@ def prepared(prefix: Path) -> None:
         stop(2, f"{prefix} is not empty.", "next: name a new or empty folder")
     if prefix == HERE or HERE in prefix.parents:
         stop(2, "the folder lies inside the wheelhouse.", "next: name another folder")
-    for entry in prefix.iterdir() if prefix.exists() else ():
-        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    for name in earlier_parts(prefix):
+        shutil.rmtree(prefix / name, ignore_errors=True)
     prefix.mkdir(parents=True, exist_ok=True)
     (prefix / MARK).write_text("{}\n")
+
+
+def earlier_parts(prefix: Path) -> list[str]:
+    """Return the folders that an earlier installation made here; all others are the user's."""
+    try:
+        earlier = json.loads((prefix / MARK).read_text())
+        built = [entry["origin"].get("built") for entry in earlier.get("files", ())]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        built = []
+    return ["env", *(name for name in built if name and name.isidentifier())]
 
 
 def make_environment(prefix: Path) -> None:
@@ -99,9 +110,9 @@ def unpack_prefixes(prefix: Path, manifest: dict[str, Any]) -> None:
     for entry in manifest["files"]:
         if entry["path"].startswith("prefixes/"):
             with tarfile.open(HERE / entry["path"]) as tar:
+                links: set[str] = set()
                 for member in tar:
-                    parts = Path(member.name).parts
-                    if ".." in parts or parts[:1] == ("/",) or not _is_plain(member):
+                    if not _is_plain(member, links):
                         stop(4, f"{entry['path']} holds {member.name!r}, which is no plain file.")
                 # The names above are safe, also where this Python has no extraction filters yet.
                 safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
@@ -110,11 +121,39 @@ def unpack_prefixes(prefix: Path, manifest: dict[str, Any]) -> None:
                 )
 
 
-def _is_plain(member: tarfile.TarInfo) -> bool:
-    """Say whether a member is a file, a folder, or a link to a name beside or below it."""
+def _is_plain(member: tarfile.TarInfo, links: set[str]) -> bool:
+    """Say whether a member stays in its folder: a file, a folder, or a link to another name in it.
+
+    `links` collects the symlinks seen so far; nothing may be written through one.
+    """
+    place = Path(member.name)
+    if place.is_absolute() or ".." in place.parts or links & {str(p) for p in place.parents}:
+        return False
     if member.issym():
-        return not member.linkname.startswith("/")
+        links.add(str(place))
+        target = os.path.normpath(place.parent / member.linkname)
+        return not member.linkname.startswith("/") and not target.startswith("..")
     return member.isreg() or member.isdir()
+
+
+def make_movable(prefix: Path) -> None:
+    """Let the commands of the environment find their Python beside themselves.
+
+    pip writes the absolute path of the environment into each; the folder could not be moved.
+    """
+    # A shell reads the second line as a command, Python reads lines two and three as a string.
+    find = b'"$(dirname -- "$(realpath -- "$0")")/python"'
+    start = b"#!/bin/sh\n'''exec' " + find + b" \"$0\" \"$@\"\n' '''\n"
+    ours = os.fsencode(prefix / "env" / "bin")
+    for path in (prefix / "env" / "bin").iterdir():
+        if path.is_symlink() or not path.is_file():
+            continue
+        content = path.read_bytes()
+        lines = content.split(b"\n")
+        if lines[0].startswith(b"#!" + ours):
+            path.write_bytes(start + b"\n".join(lines[1:]))
+        elif lines[0] == b"#!/bin/sh" and lines[1].startswith(b"'''exec'") and ours in lines[1]:
+            path.write_bytes(start + b"\n".join(lines[3:]))
 
 
 def main(arguments: list[str]) -> int:
@@ -129,6 +168,7 @@ def main(arguments: list[str]) -> int:
     try:
         prepared(prefix)
         make_environment(prefix)
+        make_movable(prefix)
         unpack_prefixes(prefix, manifest)
         shutil.copyfile(HERE / "activate.sh", prefix / "activate.sh")
         (prefix / MARK).write_text(json.dumps(manifest, indent=1) + "\n")
@@ -136,7 +176,7 @@ def main(arguments: list[str]) -> int:
         stop(5, f"{error.strerror}: {error.filename or prefix}", "next: mend that, and start again")
     count = sum(entry["path"].startswith("wheels/") for entry in manifest["files"])
     print(f"{manifest['stack']}: {count} wheels verified and installed into {prefix}")
-    print(f"next:  . {prefix / 'activate.sh'}")
+    print(f"next:  . {shlex.quote(str(prefix / 'activate.sh'))}")
     return 0
 
 
