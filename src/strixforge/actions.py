@@ -47,7 +47,9 @@ def shown(action: Callable[[], object]) -> Callable[[], object]:
 
 def _host_error(error: OSError) -> HostError:
     """Turn a full disk or a missing permission into a sentence."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    full = (errno.ENOSPC, errno.EDQUOT)
+    # shutil collects what it met over a whole tree, as texts.
+    if error.errno in full or any(f"[Errno {number}]" in str(error.args) for number in full):
         return HostError(
             "the disk is full.",
             where=str(error.filename or "build/ or the download cache"),
@@ -55,7 +57,7 @@ def _host_error(error: OSError) -> HostError:
             fix="Free space, or use another disk: store=/other/disk/store cache=/other/disk/cache",
         )
     return HostError(
-        f"{error.strerror or error}.",
+        f"{error.strerror or str(error)[:200]}.",
         where=str(error.filename or ""),
         cause="The file system refused it.",
         fix="Mend that, then give the same command again.",

@@ -1,6 +1,7 @@
 """Holds pins, addresses and toolchain folders against the rules of policy.toml."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class Policy:
                 if rule.verdict == "refuse":
                     raise self._refusal(rule, one)
                 warnings.append(f"{one.product} {one.version}: {rule.reason} ({rule.id})")
-        return warnings
+        return list(dict.fromkeys(warnings))
 
     def check_toolchain(self, root: Path) -> list[str]:
         """Check the identity files of an unpacked or installed toolchain."""
@@ -56,68 +57,99 @@ class Policy:
         )
 
     def _allows(self, stack: Stack) -> bool:
-        try:
-            for pin in stack.choose({}, file=self._lock.file).values():
-                self.check(in_pin(pin, str(self._lock.file)))
-        except PolicyError:
-            return False
-        return True
+        return not any(
+            rule.verdict == "refuse" and rule.matches(one.product, one.version)
+            for pin in stack.choose({}, file=self._lock.file).values()
+            for one in in_pin(pin, str(self._lock.file))
+            for rule in self._rules
+        )
 
 
 def in_pin(pin: Pin, lock_file: str) -> list[Evidence]:
-    """Return what a pin shows of toolchain versions: its version, addresses, path and ref."""
+    """Return what a pin shows of toolchain versions: its version, address, path and ref."""
     place = f"{lock_file}: pin of {pin.component}"
-    found = [Evidence(pin.component, pin.version, place)] if pin.component in PRODUCTS else []
+    found = in_choice({pin.component: pin.version}, place)
+    found += _in_location(f"{getattr(pin, 'name', '')}-{pin.version}", place)
     for field in ("url", "path", "ref"):
         text = getattr(pin, field, "")
-        found += [Evidence(p, v, f"{place}, {field} {text}") for p, v in versions_in_location(text)]
+        folder = f"{pin.component}/" if field == "ref" else ""  # a tag v7.0.1 is its component's
+        found += _in_location(folder + text, f"{place}, {field} {text}")
     return found
 
 
-def in_choice(versions: Mapping[str, str]) -> list[Evidence]:
-    """Return what <component>=<version> on the command line shows."""
-    return [
-        Evidence(name, version, f"{name}={version}, as asked for")
-        for name, version in versions.items()
-        if name in PRODUCTS
-    ]
+def in_choice(versions: Mapping[str, str], place: str = "") -> list[Evidence]:
+    """Return what <component>=<version> shows, on the command line or in a pin."""
+    found = []
+    for name, version in versions.items():
+        where = place or f"{name}={version}, as asked for"
+        if name in PRODUCTS:
+            found.append(Evidence(name, version, where))
+        found += _in_location(f"{name}-{version}", where)
+    return found
 
 
 def in_environment(environ: Mapping[str, str]) -> list[Evidence]:
-    """Return what ROCM_PATH shows: its own name, and the identity files of the folder."""
-    path = environ.get("ROCM_PATH", "")
-    if not path:
-        return []
-    found = [Evidence(p, v, f"ROCM_PATH={path}") for p, v in versions_in_location(path)]
-    resolved = Path(path).resolve()
-    found += [
-        Evidence(p, v, f"ROCM_PATH={path} -> {resolved}")
-        for p, v in versions_in_location(str(resolved))
-    ]
-    return found + in_toolchain(Path(path))
+    """Return what a ROCm of the host shows: its folder's name, and the identity files in it."""
+    found: list[Evidence] = []
+    for name in ("ROCM_PATH", "ROCM_HOME", "HIP_PATH"):
+        path = environ.get(name, "")
+        if not path:
+            continue
+        place, resolved = f"{name}={path}", os.path.realpath(path)
+        found += _in_location(path, place)
+        found += _in_location(resolved, f"{place} -> {resolved}")
+        found += in_toolchain(Path(path))
+    return found
 
 
 def in_toolchain(root: Path) -> list[Evidence]:
     """Return what the identity files below a toolchain folder show.
 
     `.info/version` is written by all ROCm releases; TheRock's manifest carries the exact one
-    (schema: ROCm/TheRock build_tools/generate_therock_manifest.py at 0c509634).
+    (schema: ROCm/TheRock build_tools/generate_therock_manifest.py at 0c509634). Raises PolicyError
+    for one that cannot be read: what it is cannot be known then.
     """
     found = []
-    info = root / ".info" / "version"
-    if info.is_file():
-        text = info.read_text(errors="replace").strip()[:100]
-        found.append(Evidence("rocm", text, str(info)))
-    manifest = root / "share" / "therock" / "therock_manifest.json"
-    if manifest.is_file():
-        try:
-            content = json.loads(manifest.read_text(errors="replace"))
-        except json.JSONDecodeError:
-            content = {}
-        if isinstance(content, dict):
-            found += [
-                Evidence("therock", content[key], f"{manifest}: {key}")
-                for key in ("rocm_package_version", "rocm_version")
-                if isinstance(content.get(key), str)
-            ]
+    for info in sorted((root / ".info").glob("version*")):
+        if info.suffix == ".json":
+            found += _in_json(info, "rocm")
+        else:
+            found.append(Evidence("rocm", _read(info).strip()[:100], str(info)))
+    for manifest in (root / "share" / "therock", root):
+        if (manifest / "therock_manifest.json").exists():
+            found += _in_json(manifest / "therock_manifest.json", "therock")
     return found
+
+
+def _in_location(text: str, place: str) -> list[Evidence]:
+    return [Evidence(product, version, place) for product, version in versions_in_location(text)]
+
+
+def _in_json(path: Path, product: str) -> list[Evidence]:
+    """Return the versions that a JSON object names at its top."""
+    try:
+        content = json.loads(_read(path))
+    except (ValueError, RecursionError):
+        raise _unreadable(path, "it is not JSON") from None
+    table = content if isinstance(content, dict) else {}
+    return [
+        Evidence(product, value, f"{path}: {key}")
+        for key, value in table.items()
+        if key.endswith("version") and isinstance(value, str)
+    ]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
+
+
+def _unreadable(path: Path, why: str) -> PolicyError:
+    return PolicyError(
+        f"the version of a toolchain cannot be read: {why}.",
+        where=str(path),
+        cause="A toolchain that does not say what it is could be one that is refused.",
+        fix="Make the file readable, or use another toolchain.",
+    )

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ class Settings:
     sandbox: str
     versions: dict[str, str]
     """Component to the version asked for, as it was written."""
+    given: dict[str, str]
+    """What was written on the command line."""
 
     @property
     def build(self) -> Path:
@@ -46,10 +49,8 @@ class Settings:
 
     def words(self) -> str:
         """Return the variables to repeat in a command that is shown to the user."""
-        return "".join(f"{name}={value} " for name, value in self._given())
-
-    def _given(self) -> list[tuple[str, str]]:
-        return [("stack", self.stack), *self.versions.items()]
+        words = {"stack": self.stack, **self.given}
+        return "".join(f"{shlex.quote(f'{name}={value}')} " for name, value in words.items())
 
 
 def read_settings(
@@ -59,10 +60,10 @@ def read_settings(
     chosen = {
         name.removeprefix(_PREFIX).lower(): (value, name)
         for name, value in environ.items()
-        if name.startswith(_PREFIX) and name not in _OTHER
+        if name.startswith(_PREFIX) and name not in _OTHER and value
     }
     chosen.update({name: (value, name) for name, value in given.items()})
-    stack_name = chosen.pop("stack", (lock.default, ""))[0]
+    stack_name = chosen.pop("stack", ("", ""))[0] or lock.default
     stack = lock.stack(stack_name)
     components = {pin.component for pin in stack.pins}
     versions: dict[str, str] = {}
@@ -85,10 +86,11 @@ def read_settings(
         stack=stack_name,
         arch=_arch(values["arch"] or "gfx1151"),
         jobs=_jobs(values["jobs"]),
-        store=_folder(values["store"]) or home / "build" / "store",
-        cache=_folder(values["cache"]) or _cache_home(environ) / "strixforge",
+        store=_folder("store", values["store"]) or home / "build" / "store",
+        cache=_folder("cache", values["cache"]) or _cache_home(environ) / "strixforge",
         sandbox=values["sandbox"] or "auto",
         versions=versions,
+        given=dict(given),
     )
 
 
@@ -101,13 +103,18 @@ def _arch(text: str) -> str:
 def _jobs(text: str) -> int | None:
     if not text:
         return None
-    if not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
         raise UsageError(f"'{text}' is not a number of jobs.", where="jobs", fix="jobs=4")
     return int(text)
 
 
-def _folder(text: str) -> Path | None:
-    return Path(text).expanduser().absolute() if text else None
+def _folder(name: str, text: str) -> Path | None:
+    try:
+        return Path(text).expanduser().absolute() if text else None
+    except RuntimeError:
+        raise UsageError(
+            f"'{text}' names the home folder of nobody.", where=name, fix=f"{name}=/a/folder"
+        ) from None
 
 
 def _cache_home(environ: Mapping[str, str]) -> Path:

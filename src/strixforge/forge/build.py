@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from strixforge.audit.gate import architecture_findings
 from strixforge.forge import hostroot, runner, sandbox
 from strixforge.forge.failure import explain_failure
 from strixforge.forge.jobs import grant_jobs
-from strixforge.forge.prepare import prepare
+from strixforge.forge.prepare import prepare, remove_tree
+from strixforge.forge.terminal import run_in_terminal
 from strixforge.model.errors import GateError
 from strixforge.model.recipe import Recipe
 from strixforge.plan import layout
@@ -69,18 +69,20 @@ def build(
     if component.patches:
         say(f"{len(component.patches)} patch(es) applied")
     steps = _setup_steps(component) + [_bash(step) for step in recipe.steps]
-    commands = ["make the Python environment"] * (len(steps) - len(recipe.steps)) + list(
-        recipe.steps
-    )
-    view = make_view(component, plan, bench, recipe, steps, jobs)
+    setup = len(steps) - len(recipe.steps)
+    commands = [*["make the Python environment"] * setup, *recipe.steps]
+    view = make_view(component, plan, bench, recipe, steps, jobs, names=commands)
     bench.log.unlink(missing_ok=True)
     say(f"building in {kind}, {jobs} job(s)")
     outcome = runner.run(
         lambda events: sandbox.command(kind, view, bench.work, events), bench.log, on_line
     )
     if outcome.code:
-        raise explain_failure(component.name, commands, outcome, bench.log)
-    check_output(component.name, recipe, plan.arch, bench.work / "out")
+        shell = shell_command(component.name, plan)
+        raise explain_failure(
+            component.name, commands, outcome, bench.log, work=bench.work, shell=shell
+        )
+    check_output(component.name, recipe, plan, bench.work / "out")
     return Built(
         out=bench.work / "out",
         notes={"seconds": round(outcome.seconds, 1), "jobs": jobs, "sandbox": kind},
@@ -89,10 +91,10 @@ def build(
 
 def lay_out(component: Component, bench: Bench) -> None:
     """Make the folders of a build anew: prepared source, wheels of the requirements, empty rest."""
-    if bench.work.exists():
-        shutil.rmtree(bench.work)
+    remove_tree(bench.work)
     for name in ("build", "out", "env", "wheels", "etc"):
         (bench.work / name).mkdir(parents=True)
+        (bench.work / name).chmod(0o755)  # whatever the user's umask: steps see these modes
     prepare(component, bench.cache, bench.home, bench.work / "src")
     lines = []
     for locked in component.requirements.locked:
@@ -112,10 +114,14 @@ def make_view(
     steps: list[list[str]],
     jobs: int,
     *,
-    interactive: bool = False,
+    names: list[str] | None = None,
 ) -> sandbox.View:
-    """Return what the sandbox of one component shows, and write its plan of steps."""
-    description = {"cwd": layout.SRC, "steps": steps, "interactive": interactive}
+    """Return what the sandbox of one component shows, and write its plan of steps.
+
+    `names` are the steps as the log shows them; without them, the last step is a person's shell.
+    """
+    interactive = names is None
+    description = {"cwd": layout.SRC, "steps": steps, "names": names, "interactive": interactive}
     (bench.work / "plan.json").write_text(json.dumps(description))
     needs = {
         layout.prefix(name, plan.components[name].recipe.output): path
@@ -149,22 +155,34 @@ def shell(component: Component, plan: Plan, bench: Bench) -> int:
         lay_out(component, bench)
     setup = [] if (bench.work / "env" / "bin").is_dir() else _setup_steps(component)
     steps = [*setup, ["bash", "--norc", "-i"]]
-    view = make_view(component, plan, bench, recipe, steps, jobs, interactive=True)
+    view = make_view(component, plan, bench, recipe, steps, jobs)
     view.environment["TERM"] = os.environ.get("TERM", "dumb")
     view.environment["PS1"] = f"[{component.name}] \\w $ "
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     try:
-        return subprocess.run(
-            sandbox.command(kind, view, bench.work, writing), pass_fds=(writing,), check=False
-        ).returncode
+        return run_in_terminal(sandbox.command(kind, view, bench.work, writing), writing)
     finally:
         os.close(reading)
         os.close(writing)
 
 
-def check_output(name: str, recipe: Recipe, arch: str, out: Path) -> None:
+def shell_command(name: str, plan: Plan) -> str:
+    """Return what to type for a shell in the component's sandbox."""
+    return f"./doit stack={plan.stack} shell_{name}"
+
+
+def check_output(name: str, recipe: Recipe, plan: Plan, out: Path) -> None:
     """Check what the recipe promises of its output. Raises GateError naming what is missing."""
+    shell = shell_command(name, plan)
+    for path in out.rglob("*"):
+        if not (path.is_symlink() or path.is_file() or path.is_dir()):
+            raise GateError(
+                f"the output of {name} holds {path.relative_to(out)}, which is neither a file, "
+                "a link nor a folder.",
+                where=str(path),
+                fix=shell,
+            )
     wheels = sorted(out.glob("*.whl"))
     if recipe.output == "wheel":
         if len(wheels) != 1 or any(path not in wheels for path in out.iterdir()):
@@ -172,10 +190,15 @@ def check_output(name: str, recipe: Recipe, arch: str, out: Path) -> None:
             raise GateError(
                 f"{name} must leave exactly one wheel in {layout.OUT}, and left: {found}.",
                 where=str(out),
-                fix=f"./doit shell_{name}",
+                fix=shell,
             )
-        with zipfile.ZipFile(wheels[0]) as zipped:
-            names = zipped.namelist()
+        try:
+            with zipfile.ZipFile(wheels[0]) as zipped:
+                names = zipped.namelist()
+        except zipfile.BadZipFile as error:
+            raise GateError(
+                f"the wheel of {name} cannot be read: {error}.", where=str(wheels[0]), fix=shell
+            ) from None
     else:
         names = [path.relative_to(out).as_posix() for path in out.rglob("*")]
     missing = [p for p in recipe.check_paths if not any(fnmatch(one, p) for one in names)]
@@ -184,15 +207,15 @@ def check_output(name: str, recipe: Recipe, arch: str, out: Path) -> None:
             f"the output of {name} lacks {', '.join(missing) or 'everything: it is empty'}.",
             where=str(out),
             cause="The build ended well but did not make what its recipe promises.",
-            fix=f"./doit shell_{name}    (or mend check.paths in the recipe)",
+            fix=f"{shell}    (or mend check.paths in the recipe)",
         )
-    findings = architecture_findings(scan(out), arch, required=recipe.code_objects)
+    findings = architecture_findings(scan(out), plan.arch, required=recipe.code_objects)
     if findings:
         raise GateError(
-            f"the code objects of {name} are not right for {arch}.",
+            f"the code objects of {name} are not right for {plan.arch}.",
             where="\n".join(findings[:12]),
             cause="An architecture list of the source may lack it, or a prebuilt file got in.",
-            fix=f"./doit shell_{name}",
+            fix=shell,
         )
 
 

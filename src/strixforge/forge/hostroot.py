@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def _system_digest(compiler: str, cache: Path) -> str:
         pass
     digest = document_digest([[path, file_sha256(Path(path))] for path in present])
     kept.parent.mkdir(parents=True, exist_ok=True)
-    staged = kept.with_suffix(f".{os.getpid()}")
+    staged = kept.with_suffix(f".{uuid.uuid4().hex}")
     staged.write_text(json.dumps({"digest": digest, "files": len(present)}))
     staged.replace(kept)
     return digest

@@ -2,11 +2,14 @@
 
 It runs under the stack's Python without strixforge's packages, so it uses the standard library
 alone. Usage: inside.py EVENTS_FD [DROP...]: DROP is the command that gives up the namespace's root.
-The steps are in /strixforge/plan.json: {"cwd": folder, "steps": [argv...], "interactive": bool}.
+/strixforge/plan.json holds {"cwd": folder, "steps": [argv...], "names": [text...], "interactive":
+bool}; an interactive plan ends in a shell that owns the terminal.
 
 A resolver on the loopback address answers every question with "refused" at once and reports the
 name: that is how a step that wants the network is told which host it wanted. Events, one JSON
 object a line: {"step": n}, {"lookup": name}, {"end": exit code}.
+
+When the reader of the events is gone, this process ends, and the kernel ends all others with it.
 """
 
 import contextlib
@@ -14,12 +17,33 @@ import ctypes
 import fcntl
 import json
 import os
+import select
 import socket
 import struct
 import subprocess
 import sys
+import termios
 import threading
 from pathlib import Path
+
+HOST_NAME = "strixforge"
+MARK = "\x1e"
+"""Stands before a header, which begins a line even where the step before ended without one."""
+_lookups_lock = threading.Lock()
+_lookups: set[str] = set()
+"""Names that the running step has asked for."""
+
+
+def header(number: int, total: int, name: str) -> str:
+    """Return the line of the log that stands above a step's output; `number` counts from 0."""
+    first, *more = name.strip().splitlines() or [""]
+    return f"== step {number + 1} of {total}: {first}{' …' if more else ''}"
+
+
+def name_host() -> None:
+    """Set the host's name; bubblewrap has done it already, and lets nobody else."""
+    with contextlib.suppress(PermissionError):
+        socket.sethostname(HOST_NAME)
 
 
 def loopback_up() -> None:
@@ -44,13 +68,12 @@ def question(packet: bytes) -> str:
 
 
 def refuse_lookups(events: int) -> None:
-    """Answer all DNS queries on 127.0.0.1 with REFUSED, and report each name once."""
+    """Answer all DNS queries on 127.0.0.1 with REFUSED; report each name once a step."""
     handle = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         handle.bind(("127.0.0.1", 53))
-    except PermissionError:
+    except OSError:
         return  # an AppArmor profile may forbid it; names are then unknown, the network still cut
-    seen: set[str] = set()
 
     def serve() -> None:
         while True:
@@ -58,9 +81,10 @@ def refuse_lookups(events: int) -> None:
             if len(packet) < 12:
                 continue
             name = question(packet)
-            if name not in seen:
-                seen.add(name)
-                report(events, {"lookup": name})
+            with _lookups_lock:
+                if name not in _lookups:
+                    _lookups.add(name)
+                    report(events, {"lookup": name})
             # Same id and question, flags: response, recursion, rcode 5 (RFC 1035, 4.1.1).
             reply = packet[:2] + b"\x81\x85" + packet[4:6] + b"\0\0\0\0\0\0" + packet[12:]
             with contextlib.suppress(OSError):
@@ -69,15 +93,60 @@ def refuse_lookups(events: int) -> None:
     threading.Thread(target=serve, daemon=True).start()
 
 
-def drop_capabilities() -> None:
-    """Give up the ambient capabilities that binding port 53 needed."""
-    prctl_cap_ambient, clear_all = 47, 4  # linux/prctl.h
-    ctypes.CDLL(None).prctl(prctl_cap_ambient, clear_all, 0, 0, 0)
+def end_with_reader(events: int) -> None:
+    """End this process, and so the sandbox, when nobody reads the events any more.
+
+    The kernel's parent-death signal does the same, unless the parent dies before it is asked for.
+    """
+    poll = select.poll()
+    poll.register(events, 0)  # POLLERR is always told
+
+    def watch() -> None:
+        poll.poll()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def drop_privileges() -> None:
+    """Give up the ambient capabilities that binding port 53 needed, and all ways to new ones."""
+    pr_cap_ambient, clear_all, pr_set_no_new_privs = 47, 4, 38  # linux/prctl.h
+    prctl = ctypes.CDLL(None).prctl
+    prctl(pr_cap_ambient, clear_all, 0, 0, 0)
+    prctl(pr_set_no_new_privs, 1, 0, 0, 0)
 
 
 def report(events: int, event: dict[str, object]) -> None:
-    """Write one event for the runner outside."""
-    os.write(events, (json.dumps(event) + "\n").encode())
+    """Write one event for the runner outside; a full pipe or a reader that went away is no fault.
+
+    end_with_reader sees to the latter.
+    """
+    with contextlib.suppress(OSError):
+        os.write(events, (json.dumps(event) + "\n").encode())
+
+
+def call(step: list[str], *, stdin: int | None, terminal: bool) -> int:
+    """Run one step to its end and return its exit code, negative after a signal.
+
+    As first process of a namespace this one is also handed orphans, and lets them go.
+    """
+    child = subprocess.Popen(
+        step,
+        stdin=stdin,
+        start_new_session=terminal,
+        preexec_fn=_take_terminal if terminal else None,  # noqa: PLW1509 - it makes one ioctl
+    )
+    while True:
+        pid, status = os.wait()
+        if pid == child.pid:
+            child.returncode = os.waitstatus_to_exitcode(status)
+            return child.returncode
+
+
+def _take_terminal() -> None:
+    """Make standard input the terminal of this session, so that Ctrl-C and job control work."""
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def main(arguments: list[str]) -> int:
@@ -86,17 +155,24 @@ def main(arguments: list[str]) -> int:
     plan = json.loads(Path("/strixforge/plan.json").read_text(encoding="utf-8"))
     os.umask(0o022)
     os.chdir(plan["cwd"])
+    os.environ["PWD"] = plan["cwd"]
+    end_with_reader(events)
+    name_host()
     loopback_up()
     refuse_lookups(events)
-    drop_capabilities()
-    stdin = None if plan["interactive"] else subprocess.DEVNULL
-    for number, step in enumerate(plan["steps"]):
-        report(events, {"step": number})
-        code = subprocess.call([*drop, *step], stdin=stdin)
+    drop_privileges()
+    steps, code = plan["steps"], 0
+    for number, step in enumerate(steps):
+        with _lookups_lock:
+            _lookups.clear()
+            report(events, {"step": number})
+        terminal = plan["interactive"] and number == len(steps) - 1
+        if not plan["interactive"]:
+            print(MARK + header(number, len(steps), plan["names"][number]), flush=True)
+        stdin = None if terminal else subprocess.DEVNULL
+        code = call([*drop, *step], stdin=stdin, terminal=terminal)
         if code:
             break
-    else:
-        code = 0
     report(events, {"end": code})
     return code if 0 <= code < 256 else 128 - code
 

@@ -18,14 +18,25 @@ def prepare(component: Component, cache: Cache, home: Path, target: Path) -> Non
 
     Modes and times are normalised. Raises IntegrityError, ArchiveError or PatchError.
     """
-    if target.exists():
-        shutil.rmtree(target)
+    remove_tree(target)
     target.mkdir(parents=True)
     kind_of(component.pin).unpack(component.pin, cache, home, target)
     for patch in component.patches:
         _apply(patch, target, component.name)
     normalise(target)
     _set_times(target, component.pin.epoch)
+
+
+def remove_tree(root: Path) -> None:
+    """Remove a folder with all in it, also what a step has made unwritable."""
+    if not root.exists():
+        return
+    for folder, folders, _ in os.walk(root):
+        for name in folders:
+            path = Path(folder, name)
+            if not path.is_symlink():
+                path.chmod(0o700)
+    shutil.rmtree(root)
 
 
 def _apply(patch: Patch, target: Path, component: str) -> None:
@@ -50,13 +61,12 @@ def _apply(patch: Patch, target: Path, component: str) -> None:
 def _git_apply(patch: Patch, target: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
     """Run git apply. Outside a repository, as far as git knows: in one it skips files silently."""
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
         "GIT_CEILING_DIRECTORIES": str(target.parent.resolve()),
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_CONFIG_NOSYSTEM": "1",
         "LC_ALL": "C",
     }
-    environment.pop("GIT_DIR", None)
     return subprocess.run(
         ["git", "apply", "-p1", "--whitespace=nowarn", *options, str(patch.path.resolve())],
         cwd=target,

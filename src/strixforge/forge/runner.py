@@ -14,9 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from strixforge.forge import inside
+from strixforge.model.errors import InterruptedRunError
+
 _running: set[subprocess.Popen[bytes]] = set()
 _lock = threading.Lock()
-_ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\r(?!\n)")
+_stopped = threading.Event()
+# Colours and cursor moves (CSI), window titles and links (OSC).
+_ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+_LONGEST = 1 << 20
+"""Bytes without a newline after which a line of the log is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,9 @@ class Outcome:
     step: int
     """Number of the last step begun, from 0; -1 when none was."""
     lookups: tuple[str, ...]
-    """Host names that the steps asked for."""
+    """Host names that the last step asked for."""
+    earlier_lookups: tuple[str, ...]
+    """Host names that the steps before it asked for."""
     seconds: float
 
 
@@ -36,25 +45,28 @@ def run(command: Callable[[int], list[str]], log: Path, on_line: Callable[[str],
     """Start `command(events_fd)` and follow it to its end.
 
     Each line goes to `log` with the seconds since the start, and to `on_line`. Ends the child when
-    this call is left by an exception.
+    this call is left by an exception. Raises InterruptedRunError when the run was stopped before.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     reading, writing = os.pipe()
     started = time.monotonic()
     with log.open("ab", buffering=0) as file, os.fdopen(reading, "rb", buffering=0) as events:
         try:
-            child = subprocess.Popen(
-                command(writing),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(writing,),
-                start_new_session=True,
-            )
+            line = command(writing)
+            with _lock:  # end_all must see every child that was started
+                if _stopped.is_set():
+                    raise InterruptedRunError("the run was stopped.")
+                child = subprocess.Popen(
+                    line,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(writing,),
+                    start_new_session=True,
+                )
+                _running.add(child)
         finally:
             os.close(writing)
-        with _lock:
-            _running.add(child)
         try:
             follower = _Follower(file, started, on_line)
             if child.stdout is None:  # pragma: no cover - it is a pipe, as asked above
@@ -69,13 +81,15 @@ def run(command: Callable[[int], list[str]], log: Path, on_line: Callable[[str],
         code=code if code >= 0 else 128 - code,
         step=follower.step,
         lookups=tuple(follower.lookups),
+        earlier_lookups=tuple(follower.earlier_lookups),
         seconds=time.monotonic() - started,
     )
 
 
 def end_all() -> None:
-    """End every sandbox of this process; used when the run is stopped."""
+    """End every sandbox of this process and start no other; used when the run is stopped."""
     with _lock:
+        _stopped.set()
         children = list(_running)
     for child in children:
         _end(child)
@@ -95,6 +109,7 @@ class _Follower:
     def __init__(self, log: IO[bytes], started: float, on_line: Callable[[str], None]) -> None:
         self.step = -1
         self.lookups: list[str] = []
+        self.earlier_lookups: list[str] = []
         self._log = log
         self._started = started
         self._on_line = on_line
@@ -102,8 +117,13 @@ class _Follower:
 
     def take(self, stream: str, data: bytes) -> None:
         *lines, rest = (self._rest[stream] + data).split(b"\n")
-        # A progress bar may print megabytes without a newline; they are no line.
-        self._rest[stream] = rest[-65536:]
+        if len(rest) > _LONGEST:
+            # A progress bar may print megabytes without a newline: only its last state counts.
+            *_, rest = rest.rstrip(b"\r").rsplit(b"\r", 1)
+        if len(rest) > _LONGEST:
+            lines.append(rest)
+            rest = b""
+        self._rest[stream] = rest
         for line in lines:
             self._line(line) if stream == "out" else self._event(line)
 
@@ -112,7 +132,11 @@ class _Follower:
             self._line(self._rest["out"])
 
     def _line(self, line: bytes) -> None:
-        clean = _ESCAPES.sub(b"", line).rstrip()
+        unfinished, mark, line = line.rpartition(inside.MARK.encode())
+        if mark and unfinished:
+            self._line(unfinished)
+        # What a carriage return went back over was not there to stay.
+        clean = _ESCAPES.sub(b"", line).rstrip().rsplit(b"\r", 1)[-1]
         elapsed = time.monotonic() - self._started
         self._log.write(f"[{elapsed:8.2f}] ".encode() + clean + b"\n")
         self._on_line(clean.decode(errors="replace"))
@@ -124,6 +148,8 @@ class _Follower:
             return
         if isinstance(event.get("step"), int):
             self.step = event["step"]
+            self.earlier_lookups += self.lookups
+            self.lookups = []
         if isinstance(event.get("lookup"), str) and event["lookup"]:
             self.lookups.append(event["lookup"])
 

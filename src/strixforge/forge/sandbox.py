@@ -9,9 +9,9 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from strixforge.forge import hostroot, inside
@@ -24,6 +24,9 @@ _SYSTEM = ("usr", "bin", "sbin", "lib", "lib64", "lib32", "libx32")
 # What of /etc a compiler or the dynamic loader reads.
 _ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
+# Switches of the whole machine. Where root started the build, its steps own them, and the kernel
+# asks for no capability.
+_PROC_READ_ONLY = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
 _DEVICE_LINKS = {
     "/dev/fd": "/proc/self/fd",
     "/dev/stdin": "/proc/self/fd/0",
@@ -77,11 +80,13 @@ def etc_files(folder: Path) -> None:
     for name, text in {
         "passwd": f"root:x:0:0::/:/bin/sh\nbuilder:x:{UID}:{UID}::/tmp:/bin/bash\n",
         "group": f"root:x:0:\nbuilder:x:{UID}:\n",
-        "hosts": "127.0.0.1 localhost\n",
+        # Many programs look their own host up, and want no network for that.
+        "hosts": f"127.0.0.1 localhost {inside.HOST_NAME}\n",
         "resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
     }.items():
         (folder / name).write_text(text)
+        (folder / name).chmod(0o644)
 
 
 def choose_kind(wanted: str) -> Kind:
@@ -152,7 +157,14 @@ def _system_binds() -> dict[str, Path]:
 
 def _hides_local() -> bool:
     """Say whether /usr/local is hidden: unless the stack's own Python lives there."""
-    return not hostroot.python_home().is_relative_to("/usr/local")
+    local = Path("/usr/local")
+    return _is_folder(local) and not hostroot.python_home().is_relative_to(local)
+
+
+def _parents(places: Iterable[str]) -> list[str]:
+    """Return every folder above the places, but the root, from the top down."""
+    found = {str(parent) for place in places for parent in PurePosixPath(place).parents}
+    return sorted(found - {"/"})
 
 
 def _system_links() -> dict[str, str]:
@@ -164,6 +176,11 @@ def _system_links() -> dict[str, str]:
     }
 
 
+def _devices(view: View) -> list[str]:
+    """Return the devices that are shown; /dev/tty where somebody sits at it."""
+    return [f"/dev/{name}" for name in (*_DEVICES, *(["tty"] if view.interactive else []))]
+
+
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
@@ -172,18 +189,21 @@ def _bwrap(view: View, readonly: dict[str, Path], first: list[str]) -> list[str]
     line = ["bwrap", "--unshare-user", "--unshare-all", "--die-with-parent", "--clearenv"]
     if not view.interactive:
         line.append("--new-session")  # no step can type into the user's terminal (TIOCSTI)
-    line += ["--hostname", "strixforge", "--uid", str(UID), "--gid", str(UID)]
+    line += ["--hostname", inside.HOST_NAME, "--uid", str(UID), "--gid", str(UID)]
     line += ["--cap-drop", "ALL", "--cap-add", "CAP_NET_BIND_SERVICE"]
+    # Folders that bwrap makes unasked are for their owner alone.
+    line += [word for place in _parents([*readonly, *view.writable]) for word in ("--dir", place)]
     for place, source in readonly.items():
         line += ["--ro-bind", str(source), place]
         if place == "/usr" and _hides_local():
             line += ["--tmpfs", "/usr/local", "--remount-ro", "/usr/local"]
     for place, target in _system_links().items():
         line += ["--symlink", target, place]
-    line += ["--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/dev", "--tmpfs", "/dev/shm"]  # noqa: S108
+    line += ["--proc", "/proc", "--dir", "/dev"]
+    line += [word for place in _PROC_READ_ONLY for word in ("--ro-bind-try", place, place)]
+    line += ["--perms", "1777", "--tmpfs", "/tmp", "--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108
     # Not --dev: its devpts costs a second user namespace, in which port 53 cannot be bound.
-    for name in _DEVICES:
-        line += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
+    line += [word for place in _devices(view) for word in ("--dev-bind", place, place)]
     for place, target in _DEVICE_LINKS.items():
         line += ["--symlink", target, place]
     for place, source in view.writable.items():
@@ -197,7 +217,7 @@ def _unshare(view: View, readonly: dict[str, Path], work: Path, first: list[str]
     """Compose the mounts as a shell script, for a namespace in which we are root."""
     root = work / "root"
     root.mkdir(exist_ok=True)
-    script = ["set -eu", "hostname strixforge || true", f"R={shlex.quote(str(root))}"]
+    script = ["set -eu", "umask 022", f"R={shlex.quote(str(root))}"]
     script.append('mount -t tmpfs -o mode=755 tmpfs "$R"')
 
     def bind(source: Path, place: str, *, writable: bool) -> None:
@@ -212,17 +232,22 @@ def _unshare(view: View, readonly: dict[str, Path], work: Path, first: list[str]
 
     for place, source in readonly.items():
         bind(source, place, writable=False)
-        if place == "/usr" and _hides_local() and Path("/usr/local").is_dir():
-            script.append('mount -t tmpfs -o ro tmpfs "$R"/usr/local')
+        if place == "/usr" and _hides_local():
+            script.append('mount -t tmpfs -o ro,mode=755 tmpfs "$R"/usr/local')
     for place, target in _system_links().items():
         script.append(f'ln -s {shlex.quote(target)} "$R"{place}')
-    for name in _DEVICES:
-        bind(Path("/dev", name), f"/dev/{name}", writable=True)
+    for place in _devices(view):
+        bind(Path(place), place, writable=True)
+    flags = "remount,bind,ro,nosuid,nodev,noexec"
     script += [
         'mkdir -p "$R"/dev/shm "$R"/tmp "$R"/proc "$R"/.old',
         'mount -t tmpfs -o mode=1777 tmpfs "$R"/dev/shm',
         'mount -t tmpfs -o mode=1777 tmpfs "$R"/tmp',
         'mount -t proc proc "$R"/proc',
+        *(
+            f'[ ! -e "$R"{p} ] || {{ mount --bind "$R"{p} "$R"{p}; mount -o {flags} "$R"{p}; }}'
+            for p in _PROC_READ_ONLY
+        ),
         *(f'ln -s {target} "$R"{place}' for place, target in _DEVICE_LINKS.items()),
     ]
     for place, source in view.writable.items():

@@ -7,8 +7,12 @@ from typing import Any
 
 
 def canonical(document: Any) -> bytes:
-    """Return the one JSON text of a document: sorted keys, no spaces, UTF-8."""
-    return json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    """Return the one JSON text of a document: sorted keys, no spaces, UTF-8.
+
+    File names may hold bytes that are no UTF-8; json.loads reads them back as they were.
+    """
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="surrogatepass")
 
 
 def document_digest(document: Any) -> str:

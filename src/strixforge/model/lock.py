@@ -2,25 +2,57 @@
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from strixforge.model.errors import DataError, UnpinnedError, UsageError
 from strixforge.model.loading import convert, nearest, read_toml
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*\Z")]
-Sha256 = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64}|unresolved)\Z")]
-Commit = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{40}|unresolved)\Z")]
-# Zip archives know no date before 1980, so an earlier epoch cannot be kept in a wheel.
-Epoch = Annotated[int, msgspec.Meta(ge=315532800)]
+
+def _form(pattern: str, description: str) -> msgspec.Meta:
+    """A text of that form; errors show the description."""
+    return msgspec.Meta(pattern=pattern, description=description)
+
+
+Name = Annotated[
+    str, _form(r"^[a-z][a-z0-9_]*\Z", "Write small letters, digits and underscores, such as vllm.")
+]
+Sha256 = Annotated[
+    str, _form(r"^([0-9a-f]{64}|unresolved)\Z", "Write 64 hexadecimal digits, in small letters.")
+]
+Commit = Annotated[
+    str, _form(r"^([0-9a-f]{40}|unresolved)\Z", "Write a commit: 40 hexadecimal digits, no tag.")
+]
+_StackName = Annotated[
+    str, _form(r"^[a-z][a-z0-9._-]*\Z", "Write small letters, digits, dots, hyphens: rocm-6.4.4.")
+]
+_Project = Annotated[
+    str,
+    _form(r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z", "Write a project name, such as vllm."),
+]
+_Web = Annotated[
+    str, _form(r"^(https?|file)://[^\s\x00-\x1f]+\Z", "Write an https, http or file address.")
+]
+_Remote = Annotated[
+    str, _form(r"^[^-\s\x00-\x1f][^\s\x00-\x1f]*\Z", "Write the address that `git clone` takes.")
+]
+_Path = Annotated[str, _form(r"^[^\x00-\x1f]+\Z", "Write a folder of this repository.")]
+_Word = Annotated[str, _form(r"^\S+\Z", "Write a version without spaces, such as 6.4.4.")]
+# Zip archives know no date before 1980 and none after 2107, so another cannot be kept in a wheel.
+Epoch = Annotated[int, msgspec.Meta(ge=315532800, le=4354819198)]
 
 UNRESOLVED = "unresolved"
+RESERVED = frozenset(
+    ("arch", "build", "cache", "jobs", "out", "sandbox", "source", "src", "stack", "store")
+)
+"""Names that the command line and templates give a meaning to; no component may have one."""
 
 
 class _Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     component: Name
-    version: str
+    version: _Word
     epoch: Epoch
     """SOURCE_DATE_EPOCH of the build, seconds since 1970, UTC."""
     note: str = ""
@@ -30,7 +62,7 @@ class _Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class GitPin(_Pin, frozen=True, forbid_unknown_fields=True, tag_field="source", tag="git"):
     """One commit of a git repository; submodules at the commits that it records."""
 
-    url: str
+    url: _Remote
     commit: Commit = UNRESOLVED
     ref: str = ""
     """The tag or branch that the commit was read from; for people, never fetched."""
@@ -40,21 +72,21 @@ class GitPin(_Pin, frozen=True, forbid_unknown_fields=True, tag_field="source", 
 class ArchivePin(_Pin, frozen=True, forbid_unknown_fields=True, tag_field="source", tag="archive"):
     """One archive at one URL: tar (gz, bz2, xz, zst) or zip."""
 
-    url: str
+    url: _Web
     sha256: Sha256 = UNRESOLVED
 
 
 class IndexPin(_Pin, frozen=True, forbid_unknown_fields=True, tag_field="source", tag="index"):
     """One sdist of the machine's package index."""
 
-    name: str
+    name: _Project
     sha256: Sha256 = UNRESOLVED
 
 
 class LocalPin(_Pin, frozen=True, forbid_unknown_fields=True, tag_field="source", tag="local"):
     """A folder of this repository: its git-tracked files as they are in the work tree."""
 
-    path: str
+    path: _Path
 
 
 Pin: TypeAlias = GitPin | ArchivePin | IndexPin | LocalPin
@@ -115,7 +147,7 @@ class _RawStack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _RawLock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Literal[1]
     default: str
-    stack: dict[str, Any]
+    stack: dict[_StackName, Any]
 
 
 def load_lock(path: Path) -> Lock:
@@ -138,20 +170,42 @@ def load_lock(path: Path) -> Lock:
 def _load_stack(name: str, table: Any, path: Path) -> Stack:
     key = f"stack.{name}"
     raw = convert(table, _RawStack, file=path, key=key)
-    pins = []
+    pins: list[Pin] = []
     for number, entry in enumerate(raw.pin, 1):
         label = entry.get("component", f"number {number}") if isinstance(entry, dict) else number
         pin: Pin = convert(entry, Pin, file=path, key=f"{key}.pin ({label})")  # type: ignore[arg-type]  # mypy has no type form for a union
-        try:
-            Version(pin.version)
-        except InvalidVersion:
-            raise DataError(
-                f"'{pin.version}' is not a version (PEP 440).",
-                where=f"{path}: {key}.pin ({pin.component}).version",
-                fix="Write the number alone, such as 6.4.4, and the tag in `ref` or `note`.",
-            ) from None
+        _check_pin(pin, pins, f"{path}: {key}.pin ({label})")
         pins.append(pin)
     return Stack(name=name, summary=raw.summary, pins=tuple(pins))
+
+
+def _check_pin(pin: Pin, others: list[Pin], where: str) -> None:
+    """Raise DataError for what a pattern cannot say: versions, addresses, names used twice."""
+    try:
+        Version(pin.version)
+    except ValueError:
+        raise DataError(
+            f"'{pin.version}' is not a version (PEP 440).",
+            where=f"{where}.version",
+            fix="Write the number alone, such as 6.4.4, and the tag in `ref` or `note`.",
+        ) from None
+    try:
+        urlsplit(getattr(pin, "url", "")).port  # noqa: B018 - the address is parsed when it is read
+    except ValueError as error:
+        raise DataError(f"the address is not valid: {error}.", where=f"{where}.url") from None
+    if pin.component in RESERVED:
+        raise DataError(
+            f"a component cannot be named '{pin.component}'.",
+            where=f"{where}.component",
+            cause="The command line and recipes use that word for something else.",
+            fix="Choose another name, for the pin and for its recipe.",
+        )
+    if any(o.component == pin.component and same_version(o.version, pin.version) for o in others):
+        raise DataError(
+            f"{pin.component} {pin.version} is pinned twice.",
+            where=where,
+            fix="Remove one of the two entries.",
+        )
 
 
 def require_pinned(pin: Pin, *, where: str) -> None:
@@ -170,5 +224,5 @@ def same_version(one: str, other: str) -> bool:
     """Compare two versions by PEP 440; text that is no version equals only itself."""
     try:
         return Version(one) == Version(other)
-    except InvalidVersion:
+    except ValueError:
         return one == other

@@ -14,14 +14,14 @@ from typing import Literal
 
 import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from strixforge.model.errors import DataError
 from strixforge.model.loading import nearest
 
 _REQUIRED = ("Description", "Author", "Last-Update", "Applies-To")
 _ALLOWED = (*_REQUIRED, "Forwarded", "Origin", "Applied-Upstream", "Bug", "Reviewed-By")
-_DIFF_START = re.compile(r"^(diff --git |--- )", re.MULTILINE)
+_DIFF_START = re.compile(rb"^(diff --git |--- )", re.MULTILINE)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 Use = Literal["apply", "other", "upstream"]
@@ -38,6 +38,10 @@ class Patch(msgspec.Struct, frozen=True):
     """The version of the component that has the change, or empty."""
     digest: str
     """sha256 of the diff without its header: what the patch does, not what it says."""
+
+    def names(self) -> set[str]:
+        """Return the components that Applies-To speaks of."""
+        return {Requirement(text).name for text in self.applies_to}
 
     def use(self, component: str, versions: dict[str, str]) -> Use:
         """Say whether to apply: "other" fits other pins, "upstream" is in the source already.
@@ -67,21 +71,22 @@ def _load(path: Path) -> Patch:
 
     if not re.fullmatch(r"\d{4}-[a-z0-9][a-z0-9.+-]*\.patch", path.name):
         raise fault("a patch is named NNNN-name.patch.", "file name", "Rename it: 0001-what.patch.")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise fault("the patch is not UTF-8.", "text") from None
-    start = _DIFF_START.search(text)
+    content = path.read_bytes()
+    start = _DIFF_START.search(content)
     if start is None:
         raise fault("the patch has no diff.", "text", "Append the output of `git diff`.")
-    header = email.parser.Parser().parsestr(text[: start.start()], headersonly=True)
+    try:
+        text = content[: start.start()].decode()
+    except UnicodeDecodeError:
+        raise fault("the header is not UTF-8.", "text", "Save it as UTF-8.") from None
+    header = email.parser.Parser().parsestr(text, headersonly=True)
     _check_header(header, fault)
     return Patch(
         path=path,
         description=" ".join(header["Description"].split()),
         applies_to=_requirements(header["Applies-To"], fault),
         applied_upstream=_version(header.get("Applied-Upstream", "").strip(), fault),
-        digest=hashlib.sha256(text[start.start() :].encode()).hexdigest(),
+        digest=hashlib.sha256(content[start.start() :]).hexdigest(),
     )
 
 
@@ -90,6 +95,8 @@ def _check_header(header: email.message.Message, fault: _Fault) -> None:
     for name in header:
         if name not in _ALLOWED:
             raise fault(f"unknown header field '{name}'.", name, nearest(name, _ALLOWED))
+        if len(header.get_all(name, [])) > 1:
+            raise fault(f"the header has {name} twice.", name, "Join the two into one field.")
     for name in _REQUIRED:
         if not header.get(name, "").strip():
             raise fault(
@@ -102,16 +109,18 @@ def _check_header(header: email.message.Message, fault: _Fault) -> None:
 
 
 def _requirements(text: str, fault: _Fault) -> tuple[str, ...]:
+    fix = "Write a component and its versions, such as vllm>=0.10,<0.11.1."
     parts = tuple(part.strip() for part in text.split(";") if part.strip())
+    if not parts:
+        raise fault("Applies-To names no component.", "Applies-To", fix)
     for part in parts:
         try:
-            Requirement(part)
+            requirement = Requirement(part)
         except InvalidRequirement as error:
-            raise fault(
-                f"'{part}' is not a specifier: {str(error).splitlines()[0]}",
-                "Applies-To",
-                "Write a component and its versions, such as vllm>=0.10,<0.11.1.",
-            ) from None
+            reason = str(error).splitlines()[0]
+            raise fault(f"'{part}' is not a specifier: {reason}", "Applies-To", fix) from None
+        if requirement.url or requirement.extras:
+            raise fault(f"'{part}' is more than a name and versions.", "Applies-To", fix)
     return parts
 
 
@@ -119,7 +128,7 @@ def _version(text: str, fault: _Fault) -> str:
     if text:
         try:
             Version(text)
-        except InvalidVersion:
+        except ValueError:
             raise fault(
                 f"'{text}' is not a version.",
                 "Applied-Upstream",

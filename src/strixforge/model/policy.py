@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from strixforge.model.errors import DataError
 from strixforge.model.loading import convert, read_toml
@@ -46,37 +46,65 @@ def load_policy(path: Path) -> tuple[Rule, ...]:
         key = f"rule ({label})"
         rule = convert(entry, Rule, file=path, key=key)
         if any(rule.id == other.id for other in rules):
-            raise DataError(f"two rules are named '{rule.id}'.", where=f"{path}: {key}.id")
+            raise DataError(
+                f"two rules are named '{rule.id}'.",
+                where=f"{path}: {key}.id",
+                fix="Give one of them another id.",
+            )
         for release in rule.releases:
             try:
                 Version(release)
-            except InvalidVersion:
+            except ValueError:
                 raise DataError(
-                    f"'{release}' is not a release number.", where=f"{path}: {key}.releases"
+                    f"'{release}' is not a release number.",
+                    where=f"{path}: {key}.releases",
+                    fix="Write the number alone, such as 7.0.1.",
                 ) from None
         rules.append(rule)
     return tuple(rules)
 
 
-_NUMBER = r"v?(?P<release>\d+(?:\.\d+)+)"
-# "7.0.1", "7.0.1-42", "7.0.1rc20250901", "7.0.1.dev0+abc", "rocm-7.0.1"
-_WRITTEN = re.compile(rf"(?:(?:rocm|therock|hip)[-_ ]?)?{_NUMBER}(?!\d)", re.IGNORECASE)
+_NUMBER = r"v?(?P<release>[0-9]{1,9}(?:\.[0-9]{1,9})+)(?![0-9])"
+_FLAGS = re.IGNORECASE | re.ASCII
+# As people and files write it: 7.0.1, 7.0.1-42, 7.0.1rc20250901, rocm-7.0.1, 1:7.0.1.70001-42.
+_WRITTEN = re.compile(rf"(?:[0-9]+[!:])?(?:(?:amd)?(?:rocm|therock|hip)[-_. ]?)?{_NUMBER}", _FLAGS)
 # File or folder names that carry the number of the product itself, not of a part of it:
 # rocm-6.4.4, rocm-rel-6.4.4, therock-dist-linux-gfx1151-10.0.0, rocm_sdk_core-7.13.0a20260513.
 _NAMED = re.compile(
-    rf"(?P<product>rocm|therock|hip)(?:[-_](?:dist|linux|windows|rel|sdk|core|devel|libraries"
-    rf"|device|multiarch|gfx\w+?))*[-_]?{_NUMBER}(?!\d)",
-    re.IGNORECASE,
+    r"(?:amd)?(?P<product>rocm|therock|hip)(?:[-_](?:dist|linux|windows|rel|release|meta|sdk|core"
+    r"|dev|devel|libraries|device|runtime|multiarch|gfx\w+?|dcgpu|dgpu|all|tests|asan))*"
+    rf"[-_. ]?{_NUMBER}",
+    _FLAGS,
 )
-# The local part of a wheel's version: torch-2.8.0+rocm6.4.4.gitc1404424
-_LOCAL = re.compile(rf"\+(?P<product>rocm|therock)[-_.]?{_NUMBER}(?!\d)", re.IGNORECASE)
-_BARE = re.compile(rf"{_NUMBER}(?!\d).*", re.IGNORECASE)
+# The local part of a wheel's version: torch-2.8.0+rocm6.4.4.gitc1404424, 3.4.0+git1234-rocm6.4.4
+_LOCAL = re.compile(rf"\+(?:[\w.-]*?[._-]|dev)?(?P<product>rocm|therock)[-_.]?{_NUMBER}", _FLAGS)
+# AMD's packages of ROCm 6.4.4 end in 60404: rocm-llvm_19.0.0.25224.60404-129~22.04_amd64.deb
+_PACKED = re.compile(
+    r"[0-9]+\.(?:[0-9]+\.)+([0-9]{1,2})([0-9]{2})([0-9]{2})-[0-9]+(?![0-9]).*\.(?:deb|rpm|run)",
+    _FLAGS,
+)
+_BARE = re.compile(rf"(?:(?:core|rel)[-_])?{_NUMBER}.*", _FLAGS)
+# Folders whose numbers are those of a product: repo.radeon.com's amdgpu folders are named after
+# the ROCm release that they belong to.
+_FOLDERS: dict[str, Product] = {
+    "rocm": "rocm",
+    "amdrocm": "rocm",
+    "amdgpu": "rocm",
+    "amdgpu-install": "rocm",
+    "therock": "therock",
+    "hip": "hip",
+}
+# Folders that may stand between a product's folder and its number. Any other names a part.
+_BETWEEN = re.compile(
+    r"apt|yum|zypp|deb|rpm|(?:el|rhel|sle|ubuntu|debian)[0-9.]*|(?:tarball|packages)[a-z-]*|core"
+    r"|manylinux|installer|archive|refs|tags|heads|releases?|download|tree|stable|nightly|rc|dev"
+)
 
 
 def release_of(version: str) -> Version | None:
-    """Return the release number of a toolchain version as it is written, or None."""
-    match = _WRITTEN.match(version.strip())
-    return Version(match["release"]) if match else None
+    """Return the release of a toolchain version as it is written: its first three numbers."""
+    match = _WRITTEN.match(version.strip("\ufeff \t\r\n\"'"))
+    return Version(".".join(match["release"].split(".")[:3])) if match else None
 
 
 def versions_in_location(location: str) -> Iterator[tuple[Product, str]]:
@@ -86,22 +114,17 @@ def versions_in_location(location: str) -> Iterator[tuple[Product, str]]:
     a wheel's version (+rocm6.4.4), or as a folder of its own below one that is named after the
     product (rocm/apt/6.4.4). A wheel foo-7.0.1 shows no toolchain, wherever it lies.
     """
-    parts = [unquote(part) for part in urlsplit(location).path.split("/") if part]
+    path = re.sub(r"^\w+://[^/]*", "", unquote(location))
     below: Product | None = None
-    for part in parts:
-        for pattern in (_NAMED.match(part), *_LOCAL.finditer(part)):
-            if pattern:
-                yield _product(pattern["product"]), pattern["release"]
+    for part in filter(None, re.split(r"[/?&=#;]", path)):
+        for match in (_NAMED.match(part), *_LOCAL.finditer(part)):
+            if match:
+                yield _FOLDERS[match["product"].lower()], match["release"]
+        if packed := _PACKED.search(part):
+            yield "rocm", ".".join(str(int(number)) for number in packed.groups())
         bare = _BARE.fullmatch(part)
         if bare and below:
             yield below, bare["release"]
-        if part.lower() in PRODUCTS:
-            below = _product(part)
-
-
-def _product(text: str) -> Product:
-    lowered = text.lower()
-    for product in PRODUCTS:
-        if lowered == product:
-            return product
-    raise ValueError(text)  # the patterns above allow no other
+        lowered = part.lower()
+        if not _BETWEEN.fullmatch(lowered):
+            below = _FOLDERS.get(lowered)

@@ -1,6 +1,6 @@
 """recipes/<component>.toml: how a component is built. Raw as written, then evaluated.
 
-Raw text keeps its templates; forge/evaluate.py makes a Recipe of it for one plan.
+Raw text keeps its templates; plan/evaluate.py makes a Recipe of it for one plan.
 """
 
 import re
@@ -18,13 +18,26 @@ Output = Literal["prefix", "wheel", "toolchain"]
 Verified = Literal["source", "configure", "compile", "hardware"]
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) (?P<unit>[KMGT])iB")
+_Variable = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z",
+        description="Name a variable with letters, digits and underscores.",
+    ),
+]
 _POWER = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 
 class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one compiler job costs."""
 
-    memory: Annotated[str, msgspec.Meta(pattern=r"^\d+(\.\d+)? [KMGT]iB\Z")] = "1 GiB"
+    memory: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})? [KMGT]iB\Z",
+            description="Write a number and a unit, such as 2 GiB.",
+        ),
+    ] = "1 GiB"
 
     @property
     def memory_bytes(self) -> int:
@@ -32,7 +45,7 @@ class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         match = _SIZE.fullmatch(self.memory)
         if match is None:  # pragma: no cover - the pattern above has been checked on loading
             raise ValueError(self.memory)
-        return int(float(match["number"]) * 1024 ** _POWER[match["unit"]])
+        return max(1, int(float(match["number"]) * 1024 ** _POWER[match["unit"]]))
 
 
 class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +53,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     steps: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     python: tuple[str, ...] = ()
-    env: dict[str, str] = {}
+    env: dict[_Variable, str] = {}
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +66,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Activate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The [activate] table: variables that an installed environment sets."""
 
-    env: dict[str, str] = {}
+    env: dict[_Variable, str] = {}
 
 
 class RawRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,13 +121,18 @@ def load_recipe(path: Path) -> RawRecipe:
         *(("build.python", one) for one in recipe.build.python),
         *(("runtime", one) for one in recipe.runtime),
     ):
-        try:
-            Requirement(requirement)
-        except InvalidRequirement as error:
-            reason = str(error).splitlines()[0]
+        if reason := _unfit(requirement):
             raise DataError(
-                f"'{requirement}' is not a requirement: {reason}",
+                f"'{requirement}' is not a requirement: {reason}.",
                 where=f"{path}: {key}",
                 fix="Write a name and a specifier, such as cmake>=3.27,<5.",
-            ) from None
+            )
     return recipe
+
+
+def _unfit(requirement: str) -> str:
+    """Return why a requirement cannot be locked, or nothing."""
+    try:
+        return "an address has no hash" if Requirement(requirement).url else ""
+    except InvalidRequirement as error:
+        return str(error).splitlines()[0]

@@ -1,5 +1,6 @@
 """The difference of two key documents, in words."""
 
+from collections import Counter
 from typing import Any
 
 from strixforge.plan.keys import KeyDocument
@@ -55,8 +56,8 @@ def _in_table(name: str, before: dict[str, Any], after: dict[str, Any]) -> list[
 
 
 def _in_list(name: str, before: list[Any], after: list[Any]) -> list[str]:
-    gone = [one for one in before if one not in after]
-    new = [one for one in after if one not in before]
+    gone = (Counter(before) - Counter(after)).elements()
+    new = (Counter(after) - Counter(before)).elements()
     found = [f"{name}: - {_short(one)}" for one in gone] + [
         f"{name}: + {_short(one)}" for one in new
     ]

@@ -101,7 +101,14 @@ def _load_component(
     path = recipe_file(home / "recipes", stack, name)
     recipe = load_recipe(path)
     applied, skipped = [], []
+    known = {file.stem for file in (home / "recipes").glob("**/*.toml")}
     for patch in load_patches(home / "patches" / name):
+        for other in patch.names() - known:  # a misspelt name would never apply, and never say so
+            raise DataError(
+                f"Applies-To names '{other}', which has no recipe.",
+                where=f"{patch.path}: Applies-To",
+                fix=nearest(other, known),
+            )
         use = patch.use(name, versions)
         if use == "apply":
             applied.append(patch)

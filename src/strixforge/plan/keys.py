@@ -4,10 +4,12 @@ A key is the sha256 of the document's canonical JSON. The document is kept besid
 that `doit explain` can say what changed.
 """
 
-from typing import Any
+import json
+from typing import Any, cast
 
 import msgspec
 
+from strixforge.model.digests import canonical
 from strixforge.plan import layout
 from strixforge.plan.evaluate import evaluate
 from strixforge.plan.graph import Component, Plan
@@ -25,7 +27,7 @@ def key_document(
     of this machine and time stay out.
     """
     recipe = evaluate(component, plan)
-    return {
+    document = {
         "contract": layout.CONTRACT,
         "component": component.name,
         "version": component.pin.version,
@@ -38,3 +40,5 @@ def key_document(
         "root": root,
         "needs": needs,
     }
+    # As it will be read back from a record: `explain` compares the two, and a tuple is no list.
+    return cast(KeyDocument, json.loads(canonical(document)))

@@ -4,8 +4,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from strixforge.model.errors import DataError, UnpinnedError
 
@@ -48,9 +50,16 @@ def load_requirements(path: Path, wanted: tuple[str, ...], *, what: str) -> Requ
         raise UnpinnedError(
             f"the Python requirements of the {what} are not locked.", where=str(path), fix=fix
         ) from None
-    locked = {one.name: one for one in _parse(text, path)}
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the lock cannot be read: {error}.", where=str(path), fix=fix) from None
+    locked: dict[str, Locked] = {}
+    for one in _parse(text, path):
+        if locked.setdefault(one.name, one) != one:
+            raise DataError(f"{one.name} is locked twice, differently.", where=str(path), fix=fix)
     for text_wanted in wanted:
         requirement = Requirement(text_wanted)
+        if not _holds(requirement.marker):
+            continue
         have = locked.get(canonicalize_name(requirement.name))
         if have is None or not requirement.specifier.contains(have.version, prereleases=True):
             found = f"the lock has {have.version}" if have else "the lock lacks it"
@@ -67,22 +76,28 @@ def _parse(text: str, path: Path) -> list[Locked]:
         rest = _HASH.sub("", line).strip()
         try:
             requirement = Requirement(rest)
-        except InvalidRequirement:
+            holds = _holds(requirement.marker)
+        except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
             raise DataError(
                 f"'{rest}' is not a locked requirement.",
                 where=f"{path}: line {number}",
                 fix="./doit lock",
             ) from None
-        pinned = re.fullmatch(r"==([^*,]+)", str(requirement.specifier))
+        pinned = re.fullmatch(r"==([^=*,]+)", str(requirement.specifier))
         if requirement.url or pinned is None or not hashes:
             raise UnpinnedError(
                 f"'{rest}' is not pinned by version and sha256.",
                 where=f"{path}: line {number}",
                 fix="./doit lock",
             )
-        if requirement.marker is None or requirement.marker.evaluate():
-            found.append(Locked(canonicalize_name(requirement.name), pinned[1], hashes))
+        if holds:
+            version = str(Version(pinned[1]))
+            found.append(Locked(canonicalize_name(requirement.name), version, hashes))
     return found
+
+
+def _holds(marker: Marker | None) -> bool:
+    return marker is None or marker.evaluate()
 
 
 def _logical_lines(text: str) -> list[tuple[int, str]]:

@@ -4,11 +4,14 @@ Every kind has `digest` (what the key document knows of the pin), `missing` (is 
 `fetch` (the only function that uses the network) and `unpack` (verified, into an empty folder).
 """
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol, cast
 
+from strixforge.model.errors import HostError
 from strixforge.model.lock import ArchivePin, GitPin, IndexPin, LocalPin, Pin
 from strixforge.sources.cache import Cache
 
@@ -37,6 +40,13 @@ def kind_of(pin: Pin) -> Kind:
     module: ModuleType
     match pin:
         case GitPin():
+            if shutil.which("git") is None:
+                raise HostError(
+                    "git is not installed.",
+                    where=f"PATH={os.environ.get('PATH', '')}",
+                    cause=f"{pin.component} is pinned to a commit.",
+                    fix="apt install git",
+                )
             from strixforge.sources import git as module
         case ArchivePin():
             from strixforge.sources import archive as module

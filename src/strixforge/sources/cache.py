@@ -1,5 +1,6 @@
 """The download cache: files by sha256, shared by all clones, verified at every use."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -60,9 +61,11 @@ class Cache:
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             staged.rename(folder)
-        except OSError:  # someone else was first with the same bytes
-            shutil.rmtree(staged)
-        return folder / name
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            shutil.rmtree(staged)  # someone else was first with the same bytes
+        return next(folder.iterdir())
 
     def partial(self, name: str) -> Path:
         """Return the place of an unfinished download."""

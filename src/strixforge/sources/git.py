@@ -2,6 +2,7 @@
 
 import hashlib
 import posixpath
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -19,9 +20,20 @@ _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ALLOW_PROTOCOL": "https:http:ssh:git:file",  # no ext::, which runs commands
     "GIT_LFS_SKIP_SMUDGE": "1",
+    # Where strixforge runs from a git hook, git has set these for another repository.
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
+    "GIT_NAMESPACE": "",
 }
-# A checkout must not depend on the user's configuration: line endings, filters, hooks.
-_NO_CONFIGURATION = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+# A checkout must not depend on the user's configuration: line endings, filters, attributes.
+_NO_CONFIGURATION = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_PARAMETERS": "",
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "core.attributesFile",
+    "GIT_CONFIG_VALUE_0": "/dev/null",
+    "GIT_ATTR_NOSYSTEM": "1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +76,40 @@ def _mirror(cache: Cache, url: str) -> Path:
 
 def _open(path: Path) -> git.Repo | None:
     try:
-        repo = git.Repo(path)
+        repo = git.Repo(path, expand_vars=False)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError):
         return None
-    repo.git.update_environment(**_ENVIRONMENT)
+    repo.git.update_environment(**_environment(path))
+    return repo
+
+
+def _environment(path: Path) -> dict[str, str]:
+    here = {
+        "GIT_DIR": str(path),
+        "GIT_OBJECT_DIRECTORY": str(path / "objects"),
+        "GIT_INDEX_FILE": str(path / "index"),
+    }
+    return {**_ENVIRONMENT, **here}
+
+
+def _make(path: Path) -> git.Repo:
+    """Make an empty mirror; the user's template could bring hooks and attributes along."""
+    path.mkdir(parents=True, exist_ok=True)
+    command = git.Git(path)
+    command.update_environment(**_environment(path))
+    cause = "What is in that folder is no git repository."
+    try:
+        command.init("--bare", "--quiet", "--template=")
+    except GitCommandError as error:
+        cause = _last_line(error)
+    repo = _open(path)
+    if repo is None:
+        raise FetchError(
+            "git could not make a mirror in the download cache.",
+            where=str(path),
+            cause=cause,
+            fix=f"rm -rf '{path}' && ./doit fetch",
+        )
     return repo
 
 
@@ -92,8 +134,9 @@ def _lacks(cache: Cache, url: str, commit: str, submodules: bool) -> bool:
 def _fetch(cache: Cache, url: str, commit: str, submodules: bool, *, what: str) -> None:
     path = _mirror(cache, url)
     with cache.locked(path.name):
-        repo = _open(path) or git.Repo.init(path, bare=True, mkdir=True)
-        repo.git.update_environment(**_ENVIRONMENT)
+        for stale in (*path.glob("*.lock"), *path.glob("refs/**/*.lock")):
+            stale.unlink()  # of a git that was killed: nobody else is at work here now
+        repo = _open(path) or _make(path)
         if not _has(repo, commit):
             _receive(repo, url, commit, what)
     if submodules:
@@ -117,6 +160,12 @@ def _receive(repo: git.Repo, url: str, commit: str, what: str) -> None:
                 fix="Check the address and the network, then try again.",
             ) from None
     if not _has(repo, commit):
+        try:
+            repo.git.cat_file("-e", commit)
+        except GitCommandError:
+            pass
+        else:  # git asks for nothing below a commit that it has
+            raise _damaged(Path(repo.git_dir), what, "An object of that commit is missing.")
         raise FetchError(
             f"{what}: the repository has no commit {commit}.",
             where=url,
@@ -138,7 +187,10 @@ def _submodules(repo: git.Repo, url: str, commit: str) -> list[_Module]:
     if not links:
         return []
     values: dict[str, dict[str, str]] = {}
-    listing = repo.git.config("--blob", f"{commit}:.gitmodules", "--list", "-z")
+    try:
+        listing = repo.git.config("--blob", f"{commit}:.gitmodules", "--list", "-z")
+    except GitCommandError:
+        return []  # without .gitmodules, or with a broken one, git clones none either
     for entry in listing.split("\0"):
         key, _, value = entry.partition("\n")
         section, _, field = key.rpartition(".")
@@ -149,7 +201,7 @@ def _submodules(repo: git.Repo, url: str, commit: str) -> list[_Module]:
     return [
         _Module(path, _resolve(url, places[path]), recorded)
         for path, recorded in sorted(links.items())
-        if path in places  # a gitlink without an address is not cloned by git either
+        if path in places  # a submodule without an address is not cloned by git either
     ]
 
 
@@ -160,7 +212,8 @@ def _resolve(base: str, url: str) -> str:
     if "://" in base:
         parts = urlsplit(base)
         return urlunsplit(parts._replace(path=posixpath.normpath(f"{parts.path}/{url}")))
-    return posixpath.normpath(f"{base}/{url}")
+    host, colon, path = base.rpartition(":") if not base.startswith("/") else ("", "", base)
+    return host + colon + posixpath.normpath(f"{path}/{url}")
 
 
 def _checkout(
@@ -176,31 +229,45 @@ def _checkout(
     try:
         if repo is None:
             raise IntegrityError(
-                f"{what} is not in the download cache.", where=url, fix="./doit fetch"
+                f"{what} is not in the download cache.",
+                where=url,
+                cause="The cache was emptied after the download.",
+                fix="./doit fetch",
             )
         # Hashes every object, which reading alone does not.
         repo.git.fsck("--full", "--no-dangling", "--no-progress")
         target.mkdir(parents=True, exist_ok=True)
-        index = target.parent / f"{target.name}.index"
-        with repo.git.custom_environment(GIT_INDEX_FILE=str(index), **_NO_CONFIGURATION):
-            repo.git.read_tree(commit)
-            repo.git.checkout_index("--all", "--force", f"--prefix={target}/")
-        index.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            checkout = {
+                "GIT_INDEX_FILE": str(Path(folder, "index")),
+                "GIT_WORK_TREE": str(target.absolute()),
+            }
+            with repo.git.custom_environment(**checkout, **_NO_CONFIGURATION):
+                repo.git.read_tree(commit)
+                repo.git.checkout_index("--all", "--force")
     except GitCommandError as error:
-        path = _mirror(cache, url)
-        raise IntegrityError(
-            f"{what}: the git mirror in the download cache is damaged.",
-            where=str(path),
-            cause=_last_line(error),
-            fix=f"rm -rf '{path}' && ./doit fetch",
-        ) from None
+        raise _damaged(_mirror(cache, url), what, _last_line(error)) from None
     for module in _submodules(repo, url, commit) if submodules else []:
         place = target / module.path
         if not place.resolve().is_relative_to(target.resolve()):
-            raise ArchiveError(f"{what}: submodule '{module.path}' lies outside the source.")
+            raise ArchiveError(
+                f"{what}: submodule '{module.path}' lies outside the source.",
+                where=url,
+                cause="A harmless repository never has that.",
+                fix="Do not use this commit.",
+            )
         _checkout(
             cache, module.url, module.commit, place, submodules, what=f"{what}: {module.path}"
         )
+
+
+def _damaged(mirror: Path, what: str, cause: str) -> IntegrityError:
+    return IntegrityError(
+        f"{what}: the git mirror in the download cache is damaged.",
+        where=str(mirror),
+        cause=cause,
+        fix=f"rm -rf '{mirror}' && ./doit fetch",
+    )
 
 
 def _last_line(error: GitCommandError) -> str:

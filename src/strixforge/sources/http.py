@@ -1,5 +1,6 @@
 """Downloads over HTTP: retried, resumed, and known by sha256."""
 
+import re
 from collections.abc import Callable
 from functools import cache as memoize
 from pathlib import Path
@@ -15,8 +16,9 @@ from strixforge.model.errors import FetchError, IntegrityError
 from strixforge.sources.cache import Cache
 
 _ATTEMPTS = 5
-_TIMEOUT = (20, 60)  # seconds to connect, seconds between two reads
-_CHUNK = 1 << 20
+"""Tries in a row that bring nothing new, before giving up."""
+TIMEOUT = (20, 60)  # seconds to connect, seconds between two reads
+_CHUNK = 1 << 16  # what is lost at most when a connection ends
 
 
 @memoize
@@ -32,6 +34,7 @@ def session(verify: str | bool = True) -> requests.Session:  # noqa: FBT002 - re
         backoff_factor=0.5,
         status_forcelist=(429, 500, 502, 503, 504),
         raise_on_status=False,
+        retry_after_max=60,
     )
     for scheme in ("http://", "https://"):
         made.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=16))
@@ -41,8 +44,13 @@ def session(verify: str | bool = True) -> requests.Session:  # noqa: FBT002 - re
 
 def file_name(url: str) -> str:
     """Return the last part of a URL's path, safe as a file name."""
-    name = unquote(urlsplit(url).path.rsplit("/", 1)[-1]).replace("/", "_").lstrip(".")
-    return name or "download"
+    name = unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+    return re.sub(r"[^\w.+!~=-]", "_", name, flags=re.ASCII).lstrip(".")[-200:] or "download"
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL without the user and password that an index address may carry."""
+    return re.sub(r"(?<=://)[^/@]*@", "", url)
 
 
 def download(
@@ -69,32 +77,33 @@ def download(
         if urlsplit(url).scheme == "file":
             return _copy(url, sha256, cache, what=what)
         partial = cache.partial(sha256)
-        for attempt in range(1, _ATTEMPTS + 1):
-            resumed = partial.exists()
+        fruitless = 0
+        while True:
+            had = _size(partial)
             try:
                 _receive(url, partial, progress, verify=verify)
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                if attempt == _ATTEMPTS or _is_final(error):
+                fruitless = 0 if _size(partial) >= had + _CHUNK else fruitless + 1
+                if fruitless == _ATTEMPTS or _is_final(error):
                     raise _not_fetched(url, what, error) from None
                 continue
             got = file_sha256(partial)
             if got == sha256:
                 return cache.add(partial, sha256, file_name(url))
             partial.unlink()
-            if not resumed:
+            if not had:
                 raise _wrong_bytes(url, what, sha256, got)
-        raise _wrong_bytes(url, what, sha256, "different at each try")
 
 
 def _receive(
     url: str, partial: Path, progress: Callable[[int, int | None], None], *, verify: str | bool
 ) -> None:
     """Append to `partial` what is still missing of `url`."""
-    have = partial.stat().st_size if partial.exists() else 0
+    have = _size(partial)
     headers = {"Accept-Encoding": "identity"}  # the hash is of the file as it is stored
     if have:
         headers["Range"] = f"bytes={have}-"
-    with session(verify).get(url, headers=headers, stream=True, timeout=_TIMEOUT) as reply:
+    with session(verify).get(url, headers=headers, stream=True, timeout=TIMEOUT) as reply:
         if reply.status_code == requests.codes.requested_range_not_satisfiable:
             return  # nothing is missing; the hash decides
         reply.raise_for_status()
@@ -107,8 +116,10 @@ def _receive(
                 file.write(chunk)
                 have += len(chunk)
                 progress(have, total)
-        if total is not None and have < total:
-            raise requests.ConnectionError(f"the connection ended after {have} of {total} bytes")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _copy(url: str, sha256: str, cache: Cache, *, what: str) -> Path:
@@ -118,8 +129,13 @@ def _copy(url: str, sha256: str, cache: Cache, *, what: str) -> Path:
     partial = cache.partial(sha256)
     try:
         shutil.copyfile(unquote(urlsplit(url).path), partial)
-    except OSError as error:
-        raise FetchError(f"{what} could not be read: {error.strerror}.", where=url) from None
+    except (OSError, ValueError) as error:
+        raise FetchError(
+            f"{what} could not be read: {getattr(error, 'strerror', '') or error}.",
+            where=url,
+            cause="The file has moved, was removed, or is not yours to read.",
+            fix="Put it back, or mend the pin.",
+        ) from None
     got = file_sha256(partial)
     if got != sha256:
         partial.unlink()
@@ -128,9 +144,8 @@ def _copy(url: str, sha256: str, cache: Cache, *, what: str) -> Path:
 
 
 def _is_final(error: Exception) -> bool:
-    """Say whether trying again is pointless: the server answered, and the answer is no."""
-    reply = getattr(error, "response", None)
-    return reply is not None and 400 <= reply.status_code < 500
+    """Say whether trying again is pointless: the session has retried what is no broken stream."""
+    return not isinstance(error, urllib3.exceptions.HTTPError)
 
 
 def _not_fetched(url: str, what: str, error: Exception) -> FetchError:
@@ -138,7 +153,7 @@ def _not_fetched(url: str, what: str, error: Exception) -> FetchError:
     if reply is not None:
         return FetchError(
             f"{what}: the server answered {reply.status_code} {reply.reason}.",
-            where=url,
+            where=without_secrets(url),
             cause="The file has moved or was removed."
             if reply.status_code in (404, 410)
             else "The server refuses it, or is in trouble.",
@@ -146,7 +161,7 @@ def _not_fetched(url: str, what: str, error: Exception) -> FetchError:
         )
     return FetchError(
         f"{what} could not be downloaded: {_root_cause(error)}.",
-        where=url,
+        where=without_secrets(url),
         cause="No network, a proxy that is not set, or a host that is down.",
         fix="Try again: what has arrived is kept. Finished sources are in the cache.",
     )
@@ -165,7 +180,7 @@ def _root_cause(error: BaseException) -> str:
 def _wrong_bytes(url: str, what: str, wanted: str, got: str) -> IntegrityError:
     return IntegrityError(
         f"{what}: the downloaded bytes are not those of the lock.",
-        where=url,
+        where=without_secrets(url),
         cause=f"sha256 {got}; the lock says {wanted}. The file was replaced, or the pin is wrong.",
         fix="Do not build this. Find out which is right before changing the lock.",
     )

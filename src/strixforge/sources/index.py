@@ -6,20 +6,18 @@ run one for an sdist, with the network on.
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urljoin, urlsplit
 
 from packaging.tags import sys_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from strixforge.model.digests import document_digest
 from strixforge.model.errors import FetchError
-from strixforge.model.lock import IndexPin
+from strixforge.model.lock import IndexPin, same_version
 from strixforge.plan.requirements import Locked
 from strixforge.sources import Progress
 from strixforge.sources.cache import Cache
-from strixforge.sources.index_config import IndexConfig, as_url, index_config
+from strixforge.sources.index_config import index_config
 from strixforge.sources.unpacking import unpack_archive
 
 
@@ -39,10 +37,12 @@ def fetch(pin: IndexPin, cache: Cache, progress: Progress) -> None:
     if not missing(pin, cache):
         return
     from strixforge.sources.http import download
+    from strixforge.sources.offers import addresses
 
     config = index_config()
     what = f"{pin.name} {pin.version}"
-    url = _files(pin.name, frozenset({pin.sha256}), config, what=what)[pin.sha256]
+    wanted = Locked(canonicalize_name(pin.name), pin.version, frozenset({pin.sha256}))
+    url = addresses(wanted, config)[pin.sha256]
     download(url, pin.sha256, cache, progress, what=what, verify=config.verify)
 
 
@@ -62,12 +62,13 @@ def fetch_wheel(locked: Locked, cache: Cache, progress: Progress) -> None:
     """Download the wheel of a requirement that fits this Python best. Raises FetchError."""
     if not wheel_missing(locked, cache):
         return
-    from strixforge.sources.http import download
+    from strixforge.sources.http import download, file_name
+    from strixforge.sources.offers import addresses
 
     config = index_config()
     what = f"{locked.name} {locked.version}"
-    urls = _files(locked.name, locked.hashes, config, what=what)
-    listing = {sha256: _name(url) for sha256, url in urls.items()}
+    urls = addresses(locked, config)
+    listing = {sha256: file_name(url) for sha256, url in urls.items()}
     with cache.locked(_listing(locked, cache).name):
         staged = cache.partial(_listing(locked, cache).name)
         staged.write_text(json.dumps(listing, indent=1, sort_keys=True))
@@ -88,7 +89,12 @@ def wheel(locked: Locked, cache: Cache) -> tuple[str, Path]:
     """Return (file name, verified path) of a fetched wheel. Raises IntegrityError or FetchError."""
     choice = _choose(locked, cache)
     if choice is None:
-        raise FetchError(f"{locked.name} {locked.version} is not fetched.", fix="./doit fetch")
+        raise FetchError(
+            f"no wheel of {locked.name} {locked.version} is in the download cache.",
+            where=str(cache.root),
+            cause="It was not fetched yet, or for another Python.",
+            fix="./doit fetch",
+        )
     sha256, name = choice
     return name, cache.verified(sha256, what=name)
 
@@ -106,74 +112,23 @@ def _choose(locked: Locked, cache: Cache) -> tuple[str, str] | None:
     """Return (sha256, file name) of the best wheel for this Python, or None."""
     try:
         listing = json.loads(_listing(locked, cache).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
+        names = [(str(listing[sha256]), sha256) for sha256 in locked.hashes & listing.keys()]
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None  # absent or damaged: it is written anew
     ranks = {tag: rank for rank, tag in enumerate(sys_tags())}
-    best: tuple[int, str, str] | None = None
-    for sha256, name in listing.items():
+    fitting = []
+    for name, sha256 in names:
         try:
             project, version, build, tags = parse_wheel_filename(name)
         except InvalidWheelFilename:
             continue
-        if project != locked.name or str(version) != locked.version or build:
+        if project != locked.name or not same_version(str(version), locked.version):
             continue
         rank = min((ranks[tag] for tag in tags if tag in ranks), default=None)
-        if rank is not None and (best is None or (rank, name) < best[:2]):
-            best = (rank, name, sha256)
-    return (best[2], best[1]) if best else None
-
-
-def _files(name: str, hashes: frozenset[str], config: IndexConfig, *, what: str) -> dict[str, str]:
-    """Return the addresses of those hashes, by hash. Raises FetchError when none is offered."""
-    import requests
-
-    found: dict[str, str] = {}
-    troubles: list[str] = []
-    for index in config.indexes:
-        if hashes <= found.keys():
-            break
-        try:
-            found.update(dict(_offered(index, name, hashes, config)))
-        except requests.RequestException as error:
-            troubles.append(f"{urlsplit(index).netloc or index}: {type(error).__name__}")
-    if not found:
-        raise FetchError(
-            f"{what}: no package index of this machine offers the locked file.",
-            where=f"{len(config.indexes)} configured; {'; '.join(troubles) or 'all answered'}",
-            cause="No network, an index without this file, or a version that was removed."
-            if troubles
-            else "The version was removed from the index, or the lock is wrong.",
-            fix="Check the machine's pip or uv configuration and network, then ./doit fetch",
-        )
-    return found
-
-
-def _offered(
-    index: str, name: str, hashes: frozenset[str], config: IndexConfig
-) -> Iterator[tuple[str, str]]:
-    """Yield (sha256, address) for each wanted file that one index lists."""
-    from pypi_simple import NoSuchProjectError, ProjectPage, PyPISimple
-
-    from strixforge.sources.http import session
-
-    index = as_url(index)
-    try:
-        if urlsplit(index).scheme == "file":
-            base = urljoin(index.rstrip("/") + "/", f"{canonicalize_name(name)}/index.html")
-            page = ProjectPage.from_html(
-                name, Path(unquote(urlsplit(base).path)).read_bytes(), base_url=base
-            )
-        else:
-            page = PyPISimple(index, session=session(config.verify)).get_project_page(
-                name, timeout=(20, 60)
-            )
-    except (NoSuchProjectError, FileNotFoundError):
-        return
-    for package in page.packages:
-        sha256 = package.digests.get("sha256")
-        if sha256 in hashes:
-            yield sha256, package.url
-
-
-def _name(url: str) -> str:
-    return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+        if rank is not None:
+            number, letters = build or (-1, "")
+            fitting.append((rank, -number, letters, name, sha256))
+    if not fitting:
+        return None
+    *_, name, sha256 = min(fitting)
+    return sha256, name

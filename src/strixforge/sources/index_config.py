@@ -21,15 +21,17 @@ class IndexConfig:
     verify: str | bool
 
 
-def index_config(environ: Mapping[str, str] = os.environ) -> IndexConfig:
+def index_config(
+    environ: Mapping[str, str] = os.environ, system: Path = Path("/etc/pip.conf")
+) -> IndexConfig:
     """Read the configuration. uv's variables win over pip's, variables over files."""
-    pip = _pip_files(environ)
+    pip = _pip_files(environ, system)
 
     def setting(name: str) -> str:
         variable = environ.get(f"PIP_{name.upper().replace('-', '_')}")
         return variable if variable is not None else pip.get(name, "")
 
-    if setting("no-index").lower() in ("1", "true", "yes", "on"):
+    if setting("no-index").lower() in ("1", "t", "true", "y", "yes", "on"):
         indexes: list[str] = []
     else:
         default = (
@@ -64,31 +66,33 @@ def _without_name(index: str) -> str:
     return address if equals and name.replace("-", "").replace("_", "").isalnum() else index
 
 
-def _pip_files(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return pip's [global], [install] and [download] settings; later files win, as in pip."""
+def _pip_files(environ: Mapping[str, str], system: Path) -> dict[str, str]:
+    """Return pip's settings: of files the later wins, of sections [install], as in pip."""
+    named = environ.get("PIP_CONFIG_FILE", "")
+    if named == os.devnull:
+        return {}  # pip's way to say: no files at all
     home = Path(environ.get("HOME") or Path.home())
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    files = [
-        Path("/etc/xdg/pip/pip.conf"),
-        Path("/etc/pip.conf"),
-        home / ".pip" / "pip.conf",
-        config / "pip" / "pip.conf",
-        Path(sys.prefix) / "pip.conf",
-    ]
-    if environ.get("PIP_CONFIG_FILE"):
-        files.append(Path(environ["PIP_CONFIG_FILE"]))
+    common = environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    files = [Path(folder, "pip", "pip.conf") for folder in reversed(common.split(":")) if folder]
+    files.append(system)
+    if not (named and Path(named).exists()):
+        files += [home / ".pip" / "pip.conf", config / "pip" / "pip.conf"]
+    files.append(Path(sys.prefix) / "pip.conf")
+    if named:
+        files.append(Path(named))
     parser = configparser.RawConfigParser(strict=False)
-    found: dict[str, str] = {}
+    found: dict[str, dict[str, str]] = {"global": {}, "download": {}, "install": {}}
     for file in files:
         try:
             parser.clear()
             parser.read(file, encoding="utf-8")
         except (configparser.Error, OSError, UnicodeDecodeError):
             continue  # pip itself reports its broken files
-        for section in ("global", "download", "install"):
+        for section, values in found.items():
             if parser.has_section(section):
-                found.update({key.replace("_", "-"): v for key, v in parser.items(section)})
-    return found
+                values.update({key.replace("_", "-"): v for key, v in parser.items(section)})
+    return found["global"] | found["download"] | found["install"]
 
 
 def as_url(location: str) -> str:

@@ -51,16 +51,36 @@ def _tracked(pin: LocalPin, home: Path) -> list[str]:
     """Return the tracked files that exist, sorted. Raises DataError when there are none."""
     folder = home / pin.path
     if not folder.resolve().is_relative_to(home.resolve()):
-        raise DataError(f"{pin.component}: '{pin.path}' lies outside this repository.")
+        raise DataError(
+            f"{pin.component}: '{pin.path}' lies outside this repository.",
+            where=str(folder.resolve()),
+            cause="Only what this repository tracks has a history; the lock has no hash of it.",
+            fix="Move the source into the repository, or pin it as git or archive.",
+        )
     if not folder.is_dir():
-        raise DataError(f"{pin.component}: the folder '{pin.path}' does not exist.")
+        raise DataError(
+            f"{pin.component}: the folder '{pin.path}' does not exist.",
+            where=str(folder),
+            fix="Restore it (git checkout), or mend `path` of the pin.",
+        )
+    # In a git hook, git has set GIT_DIR and GIT_INDEX_FILE, perhaps for another repository.
+    environment = {key: text for key, text in os.environ.items() if not key.startswith("GIT_")}
     listed = subprocess.run(
         ["git", "-C", str(folder), "-c", "safe.directory=*", "ls-files", "-z"],
+        env=environment,
         capture_output=True,
         check=False,
     )
     names = sorted({os.fsdecode(name) for name in listed.stdout.split(b"\0") if name})
     present = [name for name in names if os.path.lexists(folder / name)]
+    for name in present:
+        if (folder / name).is_dir() and not (folder / name).is_symlink():
+            raise DataError(
+                f"{pin.component}: '{name}' is a repository of its own.",
+                where=str(folder / name),
+                cause="A local source is files of this repository; it can hold no submodule.",
+                fix='Pin that repository as a component, source = "git".',
+            )
     if listed.returncode or not present:
         raise DataError(
             f"{pin.component}: git tracks no file in '{pin.path}'.",

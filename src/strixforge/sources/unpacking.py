@@ -5,10 +5,12 @@ had escapes through long symlink chains (CVE-2025-4517). No member may pass thro
 archive, links must stay inside, hard links name only what was written before, the size is bounded.
 """
 
+import errno
 import os
 import shutil
 import stat
 import tarfile
+import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,44 +23,71 @@ MAX_BYTES = 200 * 1024**3
 """Upper bound of an unpacked archive; a full ROCm distribution is about 20 GB."""
 MAX_MEMBERS = 2_000_000
 _MAX_LINK = 1024  # bytes; longer targets are how path-length tricks are played
+_MAX_DEPTH = 100  # folders in one path; the deepest of LLVM and ROCm are below 30
+_MAX_HEADER = 1 << 20  # bytes; tarfile holds a long name or an extended header in memory
+# What the operating system says of names that cannot be written. Other errors are the host's.
+_BAD_NAMES = frozenset(
+    (
+        *(errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ELOOP),
+        *(errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY),
+    )
+)
 
 
-def unpack_archive(archive: Path, target: Path, *, max_bytes: int = MAX_BYTES) -> None:
+def unpack_archive(
+    archive: Path, target: Path, *, max_bytes: int = MAX_BYTES, max_members: int = MAX_MEMBERS
+) -> None:
     """Unpack a tar or zip, whatever its name, into the empty folder `target`.
 
     A single top folder is left out, as sdists and forge archives have it. Raises ArchiveError;
     what was unpacked until then stays inside `target`.
     """
-    raw = target.parent / (target.name + ".unpacking")
-    if raw.exists():
-        shutil.rmtree(raw)
+    target = target.absolute()  # a relative path would hide how long the names in it are
+    work = target.parent / (target.name + ".unpacking")
+    if work.exists():
+        shutil.rmtree(work)
+    raw = work / uuid.uuid4().hex
     raw.mkdir(parents=True)
+    guard = _Guard(archive.name, max_bytes, max_members)
+    with archive.open("rb") as file:
+        magic = file.read(4)
     try:
-        if zipfile.is_zipfile(archive):
-            _unpack_zip(archive, raw, max_bytes)
+        # By its first bytes: a tar may end in a zip, and zipfile looks at the end only.
+        if magic in (b"PK\3\4", b"PK\5\6"):
+            _unpack_zip(archive, raw, guard)
         else:
-            _unpack_tar(archive, raw, max_bytes)
-    except _damage() as e:
-        raise ArchiveError(
-            f"{archive.name} cannot be unpacked: {e}.",
-            where=str(archive),
-            cause="The archive is damaged, or of a kind that strixforge does not read.",
-        ) from None
-    check_links(raw, archive.name)
+            _unpack_tar(archive, raw, guard, zstd=magic == b"\x28\xb5\x2f\xfd")
+    except _damage() as error:
+        raise _damaged(archive, str(error) or type(error).__name__) from None
+    except OSError as error:
+        if error.errno is not None and error.errno not in _BAD_NAMES:
+            raise  # the disk is full, or the like
+        raise _damaged(archive, error.strerror or str(error)) from None
     entries = list(raw.iterdir())
-    top = entries[0] if len(entries) == 1 and _is_folder(entries[0]) else raw
     if not entries:
-        raise ArchiveError(f"{archive.name} is empty.", where=str(archive))
+        raise _damaged(archive, "it is empty")
+    top = entries[0] if len(entries) == 1 and _is_folder(entries[0]) else raw
+    # Under a name that no link can guess: one that leaves the folder cannot come back in by it.
+    whole = top.rename(work / uuid.uuid4().hex)
+    check_links(whole, archive.name)
     target.rmdir()
-    top.rename(target)
-    if top != raw:
-        raw.rmdir()
+    whole.rename(target)
+    shutil.rmtree(work)
 
 
 def check_links(root: Path, name: str) -> None:
     """Raise ArchiveError when a symlink below `root` leads, or could lead, out of it."""
     real = os.path.realpath(root)
-    for folder, folders, files in os.walk(root):
+
+    def refuse(error: OSError) -> None:
+        raise ArchiveError(
+            f"{name} holds a folder that cannot be looked into: {error.strerror}.",
+            where=str(error.filename),
+            cause="Its name is too long, or something changed it while it was unpacked.",
+            fix="Do not use this archive. Report it to where it came from.",
+        )
+
+    for folder, folders, files in os.walk(root, onerror=refuse):
         for entry in (*folders, *files):
             path = os.path.join(folder, entry)  # noqa: PTH118 - Path is slow over large trees
             if not os.path.islink(path):  # noqa: PTH114
@@ -72,13 +101,27 @@ def check_links(root: Path, name: str) -> None:
 
 def _damage() -> tuple[type[Exception], ...]:
     """Return what the standard library and zstandard raise for a damaged archive."""
+    import gzip
     import lzma
+    import struct
     import zlib
 
     import zstandard
 
-    own = (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError)
-    return (*own, lzma.LZMAError, zlib.error, zstandard.ZstdError)
+    kinds = (lzma.LZMAError, struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error)
+    return (
+        *(*kinds, zstandard.ZstdError, gzip.BadGzipFile),
+        *(ArithmeticError, EOFError, LookupError, RuntimeError, ValueError),
+    )
+
+
+def _damaged(archive: Path, why: str) -> ArchiveError:
+    return ArchiveError(
+        f"{archive.name} cannot be unpacked: {why.rstrip('.')}.",
+        where=str(archive),
+        cause="The archive is damaged, or of a kind that strixforge does not read.",
+        fix="Its hash is that of the lock, so look at the file, then at the pin.",
+    )
 
 
 def _is_folder(path: Path) -> bool:
@@ -97,10 +140,10 @@ def _escape(archive: str, member: str, why: str) -> ArchiveError:
 class _Guard:
     """Checks each member before it is written."""
 
-    def __init__(self, archive: str, max_bytes: int) -> None:
+    def __init__(self, archive: str, max_bytes: int, max_members: int) -> None:
         self._archive = archive
         self._left = max_bytes
-        self._members = 0
+        self._members = max_members
         self._links: set[PurePosixPath] = set()
         self._files: set[PurePosixPath] = set()
 
@@ -111,13 +154,23 @@ class _Guard:
             raise _escape(self._archive, name, "a path that leaves the folder")
         if not self._links.isdisjoint((path, *path.parents)):
             raise _escape(self._archive, name, "a path through a symlink of the same archive")
-        self._members += 1
+        if len(path.parts) > _MAX_DEPTH:
+            raise ArchiveError(
+                f"{self._archive} nests folders more than {_MAX_DEPTH} deep: {name[:80]!r}.",
+                where=self._archive,
+                cause="It may be made to break what walks through it.",
+                fix="Do not use this archive. Report it to where it came from.",
+            )
+        if size < 0:
+            raise ValueError(f"{name[:80]!r} has a negative size")
+        self._members -= 1
         self._left -= size
-        if self._left < 0 or self._members > MAX_MEMBERS:
+        if self._left < 0 or self._members < 0:
             raise ArchiveError(
                 f"{self._archive} is larger than the bound for unpacked archives.",
                 where=self._archive,
                 cause="It may be a decompression bomb.",
+                fix="Do not use this archive. Report it to where it came from.",
             )
         return path
 
@@ -135,6 +188,7 @@ class _Guard:
             if depth < 0:
                 raise _escape(self._archive, str(path), f"a link to {target[:80]}")
         self._links.add(path)
+        self._files.discard(path)  # it takes the place of a file of that name
 
     def hard_link(self, path: PurePosixPath, target: str) -> None:
         """A hard link may only name a regular file that this archive has written before."""
@@ -143,9 +197,24 @@ class _Guard:
         self._files.add(path)
 
 
-def _unpack_tar(archive: Path, root: Path, max_bytes: int) -> None:
-    guard = _Guard(archive.name, max_bytes)
-    with _open_tar(archive) as tar:
+class _Member(tarfile.TarInfo):
+    """A tar header that cannot send the reader back, nor have it fill the memory."""
+
+    def _block(self, count: int) -> int:
+        """Refuse a negative size: the reader would go round for ever (CVE-2025-8194)."""
+        if count < 0:
+            raise tarfile.ReadError("a member has a negative size")
+        return super()._block(count)  # type: ignore[misc, no-any-return]  # private to tarfile
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        """Bound what is no file: names and extended headers."""
+        if not self.isreg() and self.size > _MAX_HEADER:
+            raise tarfile.ReadError("a header is larger than any real one")
+        return super()._proc_member(tar)  # type: ignore[misc, no-any-return]  # private to tarfile
+
+
+def _unpack_tar(archive: Path, root: Path, guard: _Guard, *, zstd: bool) -> None:
+    with _open_tar(archive, zstd=zstd) as tar:
         for member in tar:
             path = guard.admit(member.name, member.size if member.isreg() else 0)
             place = root / path
@@ -176,22 +245,23 @@ def _write(source: IO[bytes], place: Path, *, executable: bool) -> None:
 
 
 @contextmanager
-def _open_tar(archive: Path) -> Iterator[tarfile.TarFile]:
-    with archive.open("rb") as file:
-        if file.read(4) == b"\x28\xb5\x2f\xfd":  # zstd's magic number; tarfile reads it from 3.14
-            import zstandard
+def _open_tar(archive: Path, *, zstd: bool) -> Iterator[tarfile.TarFile]:
+    if not zstd:
+        with tarfile.open(archive, mode="r:*", tarinfo=_Member) as tar:
+            yield tar
+        return
+    import zstandard  # tarfile reads zstd from Python 3.14 on
 
-            file.seek(0)
-            stream: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(file)
-            with tarfile.open(fileobj=stream, mode="r|") as tar:
-                yield tar
-        else:
-            with tarfile.open(archive, mode="r:*") as tar:
-                yield tar
+    decompressor = zstandard.ZstdDecompressor()
+    with (
+        archive.open("rb") as file,
+        decompressor.stream_reader(file, read_across_frames=True) as stream,
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as tar,
+    ):
+        yield tar
 
 
-def _unpack_zip(archive: Path, root: Path, max_bytes: int) -> None:
-    guard = _Guard(archive.name, max_bytes)
+def _unpack_zip(archive: Path, root: Path, guard: _Guard) -> None:
     with zipfile.ZipFile(archive) as zipped:
         for info in zipped.infolist():
             path = guard.admit(info.filename, info.file_size)
@@ -202,8 +272,11 @@ def _unpack_zip(archive: Path, root: Path, max_bytes: int) -> None:
                 continue
             place.parent.mkdir(parents=True, exist_ok=True)
             if stat.S_ISLNK(mode):
+                if info.file_size > _MAX_LINK:
+                    raise _escape(archive.name, info.filename, "a link with too long a target")
                 target = zipped.read(info).decode("utf-8", "surrogateescape")
                 guard.symlink(path, target)
+                place.unlink(missing_ok=True)
                 place.symlink_to(target)
                 continue
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG):

@@ -5,6 +5,8 @@ objects/<digest>/tree            the output
 objects/<digest>/manifest.json   its entries; the object's name is the hash of this list
 """
 
+import contextlib
+import errno
 import json
 import os
 import shutil
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from strixforge.model.digests import canonical, document_digest
-from strixforge.model.errors import IntegrityError
+from strixforge.model.errors import GateError, IntegrityError
 from strixforge.plan.keys import KeyDocument
 from strixforge.store.tree import Manifest, first_difference, normalise, scan, tree_digest
 
@@ -47,7 +49,7 @@ class Store:
             raw = json.loads(path.read_bytes())
         except FileNotFoundError:
             return None
-        except (json.JSONDecodeError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             raise self._damaged_record(path, "It is not JSON.") from None
         try:
             record, seal = raw["record"], raw["seal"]
@@ -68,14 +70,14 @@ class Store:
     def verified(self, output: str, *, what: str) -> Path:
         """Hash an object and return its folder. Raises IntegrityError naming what changed."""
         manifest = self._manifest(output, what)
-        found = scan(self.tree(output))
+        try:
+            found = scan(self.tree(output))
+        except (GateError, OSError) as error:
+            why = getattr(error, "what", str(error))
+            raise self._damaged(self.tree(output), what, f"it cannot be read: {why}") from None
         if found != manifest:
-            raise IntegrityError(
-                f"the stored artifact of {what} was changed: {first_difference(manifest, found)}",
-                where=str(self.tree(output)),
-                cause="Something wrote into the store, or the disk is failing.",
-                fix="./doit verify    (sets damaged artifacts aside; the next build remakes them)",
-            )
+            difference = first_difference(manifest, found)
+            raise self._damaged(self.tree(output), what, f"it was changed: {difference}")
         return self.tree(output)
 
     def publish(self, document: KeyDocument, built: Path, notes: dict[str, Any]) -> Record:
@@ -95,32 +97,43 @@ class Store:
         subprocess.run(["sync", "--file-system", str(staged)], check=True)
         place = self.root / "objects" / output
         place.parent.mkdir(parents=True, exist_ok=True)
-        if self.holds(output):
+        if place.exists():
             try:
                 self.verified(output, what=document["component"])
             except IntegrityError:
                 self.set_aside(output)
         try:
             staged.rename(place)
-        except OSError:  # the same bytes are there already
-            shutil.rmtree(staged)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            shutil.rmtree(staged)  # the same bytes are there already
         _sync_folder(place.parent)
-        old = self.record(key)
-        if old is not None and not self.holds(old.output):
-            self._record_path(key).unlink(missing_ok=True)  # its output was damaged and set aside
+        self._forget_if_useless(key)
         self._write_record(
             key, {"document": document, "output": output, "notes": notes, "key": key}
         )
         record = self.record(key)
         if record is None:
-            raise IntegrityError(f"the record of {document['component']} vanished.")
+            raise self._damaged_record(self._record_path(key), "It was removed just now.")
         return record
+
+    def _forget_if_useless(self, key: str) -> None:
+        """Remove a record that is damaged, or whose output is gone: the new one takes its place."""
+        try:
+            old = self.record(key)
+            useful = old is None or self.holds(old.output)
+        except IntegrityError:
+            useful = False
+        if not useful:
+            self._record_path(key).unlink(missing_ok=True)
 
     def set_aside(self, output: str) -> Path:
         """Move a damaged object out of the way, keeping it for a look. Returns its new place."""
         place = self.root / "damaged" / f"{output}-{uuid.uuid4().hex[:8]}"
         place.parent.mkdir(parents=True, exist_ok=True)
-        (self.root / "objects" / output).rename(place)
+        with contextlib.suppress(FileNotFoundError):  # somebody else was first
+            (self.root / "objects" / output).rename(place)
         return place
 
     def objects(self) -> list[str]:
@@ -133,15 +146,11 @@ class Store:
         try:
             content = path.read_bytes()
             manifest: Manifest = json.loads(content)
-        except (OSError, json.JSONDecodeError, UnicodeDecodeError):
-            manifest = []
-        if tree_digest(manifest) != output:
-            raise IntegrityError(
-                f"the manifest of the stored artifact of {what} is missing or was changed.",
-                where=str(path),
-                cause="Something wrote into the store, or the disk is failing.",
-                fix="./doit verify    (sets damaged artifacts aside; the next build remakes them)",
-            )
+            intact = tree_digest(manifest) == output
+        except (OSError, ValueError, RecursionError):
+            manifest, intact = [], False
+        if not intact:
+            raise self._damaged(path, what, "its manifest is missing or was changed")
         return manifest
 
     def _manifest_path(self, output: str) -> Path:
@@ -164,6 +173,14 @@ class Store:
             except FileExistsError:
                 return  # first writer wins
         _sync_folder(path.parent)
+
+    def _damaged(self, path: Path, what: str, why: str) -> IntegrityError:
+        return IntegrityError(
+            f"the stored artifact of {what} is damaged; {why.rstrip('.')}.",
+            where=str(path),
+            cause="Something wrote into the store, or the disk is failing.",
+            fix="./doit verify    (sets damaged artifacts aside; the next build remakes them)",
+        )
 
     def _damaged_record(self, path: Path, cause: str) -> IntegrityError:
         return IntegrityError(
