@@ -114,6 +114,7 @@ def prepare(ws: Workspace, name: str) -> None:
     from strixforge.forge.prepare import prepare as forge_prepare
 
     component = ws.plan.components[name]
+    ws.require_patches(component)
     target = ws.settings.build / "work" / ws.plan.stack / f"{name}.prepared"
     target.parent.mkdir(parents=True, exist_ok=True)
     forge_prepare(component, ws.cache, ws.settings.home, target)
@@ -209,8 +210,10 @@ def runtime(ws: Workspace) -> Requirements:
 
 def lock(ws: Workspace) -> None:
     """Resolve the Python requirements of the stack's recipes, and write their hashes to locks/."""
-    from strixforge.relock import lock_requirements
+    from strixforge.relock import lock_patches, lock_requirements
 
+    for name in lock_patches(ws.settings.home, ws.lock):
+        BOARD.say("patches", f"locked anew: {name}")
     for name, changed in lock_requirements(ws):
         BOARD.say(name, "locked anew" if changed else "unchanged")
     BOARD.say("lock", "next: look at `git diff locks/`, then ./doit explain")

@@ -1,12 +1,15 @@
-"""Resolves Python requirements to versions and hashes: what `doit lock` writes to locks/."""
+"""What `doit lock` writes: hashes of patches and of Python requirements."""
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 from uv import find_uv_bin
 
 from strixforge.model.errors import FetchError
+from strixforge.model.lock import Lock
+from strixforge.model.patch import load_patches
 from strixforge.release.inputs import wheelhouse_requirements
 from strixforge.sources.index_config import as_url, index_config
 from strixforge.workspace import Workspace
@@ -36,6 +39,34 @@ def lock_requirements(ws: Workspace) -> list[tuple[str, bool]]:
     ]
 
 
+def lock_patches(home: Path, lock: Lock) -> list[str]:
+    """Write the sha256 of every patch to the lock's [patches]; return the names that changed."""
+    import tomlkit
+
+    found = {
+        f"{folder.name}/{patch.path.name}": patch.sha256
+        for folder in sorted((home / "patches").glob("*/"))
+        for patch in load_patches(folder)
+    }
+    changed = [
+        name
+        for name in found.keys() | lock.patches.keys()
+        if found.get(name) != lock.patches.get(name)
+    ]
+    if changed:
+        document = tomlkit.parse(lock.file.read_text(encoding="utf-8"))
+        table = document.get("patches")
+        if table is None:
+            table = document["patches"] = tomlkit.table()
+        for name in changed:
+            if name in found:
+                table[name] = found[name]
+            else:
+                del table[name]
+        _replace(lock.file, tomlkit.dumps(document))
+    return sorted(changed)
+
+
 def lock_tools(home: Path) -> bool:
     """Resolve what strixforge itself runs with into requirements.lock; say whether it changed."""
     arguments = [str(home / "pyproject.toml"), "--group", f"{home / 'pyproject.toml'}:dev"]
@@ -43,33 +74,48 @@ def lock_tools(home: Path) -> bool:
 
 
 def _lock(stdin: str, arguments: list[str], path: Path, writer: str) -> bool:
-    """Run uv's resolver, without addresses in its output. Raises FetchError when it fails."""
+    """Run uv's resolver; say whether the lock changed. Raises FetchError when it fails.
+
+    Versions of an earlier lock stay while they fit; to move one on, remove the file first.
+    """
     config = index_config()
     environment = dict(os.environ)
     if config.indexes:
         environment["UV_DEFAULT_INDEX"] = as_url(config.indexes[0])
     if isinstance(config.verify, str):
         environment["SSL_CERT_FILE"] = config.verify
-    done = subprocess.run(
-        [
-            *(find_uv_bin(), "pip", "compile", *arguments, "--generate-hashes", "--no-header"),
-            *("--no-annotate", "--quiet", "--only-binary=:all:"),
-            *("--python-version", _PYTHON, "--python-platform", _PLATFORM),
-        ],
-        input=stdin,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise FetchError(
-            f"the requirements of {path.stem} cannot be resolved.",
-            where="\n".join(done.stderr.strip().splitlines()[-6:]),
-            fix="Check the network, the index configuration, and the recipe's requirements.",
-        )
-    header = f"# Written by {writer}: every file by its hash. Do not edit.\n"
-    text = header + done.stdout
     old = path.read_text(encoding="utf-8") if path.is_file() else ""
-    path.write_text(text, encoding="utf-8")
-    return old != text
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / path.name
+        output.write_text(old, encoding="utf-8")
+        done = subprocess.run(
+            [
+                *(find_uv_bin(), "pip", "compile", *arguments, "--output-file", str(output)),
+                *("--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
+                *("--only-binary=:all:", "--python-version", _PYTHON),
+                *("--python-platform", _PLATFORM),
+            ],
+            input=stdin,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise FetchError(
+                f"the requirements of {path.stem} cannot be resolved.",
+                where="\n".join(done.stderr.strip().splitlines()[-6:]),
+                fix="Check the network, the index configuration, and the recipe's requirements.",
+            )
+        header = f"# Written by {writer}: every file by its hash. Do not edit.\n"
+        text = header + output.read_text(encoding="utf-8")
+    if text != old:
+        _replace(path, text)
+    return text != old
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old or the new one."""
+    staged = path.with_name(f".{path.name}.new")
+    staged.write_text(text, encoding="utf-8")
+    staged.replace(path)

@@ -63,7 +63,7 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
     yield _simple("status", "the stack at a glance, and what to type next", ws, views.status)
     yield _simple("plan", "order, keys, and what would be built or restored", ws, views.plan)
     yield _simple("explain", "why components are built again: what changed", ws, views.explain)
-    yield _simple("lock", "resolve the recipes' Python requirements to hashes", ws, actions.lock)
+    yield _simple("lock", "write the hashes of patches and Python requirements", ws, actions.lock)
     yield from _fetch(ws)
     for name in ws.plan.components:
         yield _build(ws, name)

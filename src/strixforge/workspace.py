@@ -11,6 +11,7 @@ from pathlib import Path
 from strixforge.forge.hostroot import host_root
 from strixforge.model.digests import document_digest
 from strixforge.model.lock import Lock, load_lock, require_pinned
+from strixforge.model.patch import require_locked
 from strixforge.model.policy import load_policy
 from strixforge.plan.graph import Component, Plan, load_plan
 from strixforge.plan.keys import KeyDocument, key_document
@@ -71,8 +72,14 @@ class Workspace:
         """Look at the store anew: artifacts were set aside."""
         self._built.clear()
 
+    def require_patches(self, component: Component) -> None:
+        """Check the component's patches against the lock. Raises what require_locked raises."""
+        for patch in component.patches:
+            require_locked(patch, component.name, self.lock.patches, lock=self.lock.file)
+
     def _status(self, name: str) -> Status:
         component = self.plan.components[name]
+        self.require_patches(component)
         needs: dict[str, str] = {}
         waits = []
         for need in component.recipe.needs:

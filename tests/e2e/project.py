@@ -1,6 +1,7 @@
 """A tiny strixforge project in a temporary folder, driven through the real command line."""
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -121,18 +122,25 @@ class Project:
                 + "[check]\n"
                 + _toml({"paths": list(one.paths)})
             )
+        patches = sorted(self.home.glob("patches/*/*.patch"))
+        digests = {
+            f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in patches
+        }
+        lines.append("[patches]\n" + "".join(f'"{k}" = "{v}"\n' for k, v in digests.items()))
         (self.home / "toolchain.lock").write_text("\n".join(lines))
         if (self.home / "examples").is_dir():
             self._git("add", "--all", "examples")
 
     def patch(self, component: str, name: str, diff: str, header: str = "") -> Path:
-        """Write a patch with a whole header; `header` holds more fields."""
+        """Write a patch with a whole header, and lock it; `header` holds more fields."""
         path = self.home / "patches" / component / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
             "Description: a patch of the tests\nAuthor: strixforge\nForwarded: no\n"
             f"Last-Update: 2026-01-01\nApplies-To: {component}\n{header}\n{diff}"
         )
+        self.write()
         return path
 
     def source(self, component: str, name: str) -> Path:

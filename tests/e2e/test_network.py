@@ -22,7 +22,9 @@ STEPS = [
     ),
     pytest.param("curl -sSfO http://192.0.2.7/x.tar.gz", "192.0.2.7", marks=needs("curl")),
     pytest.param("git clone https://git.invalid/x.git", "git.invalid", marks=needs("git")),
-    pytest.param("git clone git://192.0.2.7/x.git", "192.0.2.7", marks=needs("git")),
+    pytest.param(
+        "git clone git://192.0.2.7/x.git", "192.0.2.7", marks=[needs("git"), pytest.mark.slow]
+    ),
     pytest.param(
         f"{PYTHON} -c 'import urllib.request as u; u.urlopen(\"http://192.0.2.7/x\")'", "192.0.2.7"
     ),
@@ -34,6 +36,7 @@ STEPS = [
         f"env -u PIP_NO_INDEX {PYTHON} -m pip download --retries 0"
         " --index-url http://index.invalid/simple something",
         "index.invalid",
+        marks=pytest.mark.slow,
     ),
     pytest.param(f"{PYTHON} -m pip download something", "something"),
 ]

@@ -61,13 +61,18 @@ def test_a_patch_without_its_header_is_refused(project: Project) -> None:
     project.doit("build_bare").check(10, "the header lacks Description", "0001-greet.patch")
 
 
-def test_one_changed_byte_in_a_patch_rebuilds_and_its_header_does_not(project: Project) -> None:
+def test_one_changed_byte_in_a_patch_is_refused_until_it_is_locked_again(project: Project) -> None:
     project.add("patched")
     path = project.patch("patched", "0001-greet.patch", HELLO)
     project.doit("build_patched").check(0)
     path.write_text(path.read_text().replace("a patch of the tests", "said in other words"))
-    project.doit("build_patched").check(0, "up to date")
+    project.doit("build_patched").check(15, "patched/0001-greet.patch has changed", "git checkout")
+    project.write()
+    project.doit("build_patched").check(0, "up to date")  # the header is no part of the key
     path.write_text(path.read_text().replace("good morning", "good mornino"))
+    project.doit("build_patched").check(15, "./doit lock")
+    project.doit("prepare_patched").check(15, "patched/0001-greet.patch has changed")
+    project.write()
     project.doit("explain").check(0, "will be built again", "the patches")
     project.doit("build_patched").check(0, "done in")
     assert (project.output("patched") / "hello.txt").read_text() == "good mornino\n"

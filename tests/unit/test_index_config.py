@@ -33,7 +33,20 @@ def test_with_nothing_configured_the_librarys_own_default_is_taken(machine: Path
 
 def test_no_registry_host_is_written_in_the_code() -> None:
     listed = subprocess.run(
-        ["git", "ls-files", "src", "recipes", "locks", "*.toml", "*.lock", "doit", "*.py", ".ci"],
+        [
+            "git",
+            "-c",
+            "safe.directory=*",
+            "ls-files",
+            "src",
+            "recipes",
+            "locks",
+            "*.toml",
+            "*.lock",
+            "doit",
+            "*.py",
+            ".ci",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -129,6 +129,8 @@ class Lock(msgspec.Struct, frozen=True):
     file: Path
     default: str
     stacks: dict[str, Stack]
+    patches: dict[str, str] = {}
+    """<component>/<file name> of each patch to the sha256 of the whole file."""
 
     def stack(self, name: str) -> Stack:
         """Return one stack. Raises UsageError with the nearest name."""
@@ -148,6 +150,7 @@ class _RawLock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Literal[1]
     default: str
     stack: dict[_StackName, Any]
+    patches: dict[str, Sha256] = {}
 
 
 def load_lock(path: Path) -> Lock:
@@ -157,6 +160,7 @@ def load_lock(path: Path) -> Lock:
         file=path,
         default=raw.default,
         stacks={name: _load_stack(name, table, path) for name, table in raw.stack.items()},
+        patches=raw.patches,
     )
     if lock.default not in lock.stacks:
         raise DataError(

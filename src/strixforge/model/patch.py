@@ -16,8 +16,9 @@ import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
 
-from strixforge.model.errors import DataError
+from strixforge.model.errors import DataError, IntegrityError, UnpinnedError
 from strixforge.model.loading import nearest
+from strixforge.model.lock import UNRESOLVED
 
 _REQUIRED = ("Description", "Author", "Last-Update", "Applies-To")
 _ALLOWED = (*_REQUIRED, "Forwarded", "Origin", "Applied-Upstream", "Bug", "Reviewed-By")
@@ -38,6 +39,8 @@ class Patch(msgspec.Struct, frozen=True):
     """The version of the component that has the change, or empty."""
     digest: str
     """sha256 of the diff without its header: what the patch does, not what it says."""
+    sha256: str
+    """sha256 of the whole file, as the lock has it."""
 
     def names(self) -> set[str]:
         """Return the components that Applies-To speaks of."""
@@ -56,6 +59,27 @@ class Patch(msgspec.Struct, frozen=True):
             if version is None or not requirement.specifier.contains(version, prereleases=True):
                 return "other"
         return "apply"
+
+
+def require_locked(patch: Patch, component: str, locked: dict[str, str], *, lock: Path) -> None:
+    """Check a patch against the lock's [patches]. Raises UnpinnedError or IntegrityError."""
+    name = f"{component}/{patch.path.name}"
+    wanted = locked.get(name, UNRESOLVED)
+    if wanted == UNRESOLVED:
+        raise UnpinnedError(
+            f"the patch {name} is not in the lock; nothing unpinned is built.",
+            where=f"{lock}: patches",
+            cause="It is new, or was renamed.",
+            fix="Read it, then: ./doit lock",
+        )
+    if wanted != patch.sha256:
+        raise IntegrityError(
+            f"the patch {name} has changed since it was locked.",
+            where=str(patch.path),
+            cause=f"Its sha256 is {patch.sha256}, the lock says {wanted}.",
+            fix=f"Take the old one back: git checkout '{patch.path}'\n"
+            "If the change is meant, read it, then: ./doit lock",
+        )
 
 
 def load_patches(folder: Path) -> tuple[Patch, ...]:
@@ -87,6 +111,7 @@ def _load(path: Path) -> Patch:
         applies_to=_requirements(header["Applies-To"], fault),
         applied_upstream=_version(header.get("Applied-Upstream", "").strip(), fault),
         digest=hashlib.sha256(content[start.start() :]).hexdigest(),
+        sha256=hashlib.sha256(content).hexdigest(),
     )
 
 

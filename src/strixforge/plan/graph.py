@@ -44,14 +44,6 @@ class Plan:
     lock_file: Path
     components: dict[str, Component]
 
-    def closure(self, name: str) -> list[str]:
-        """Return what `name` needs, directly or not, and `name` itself, in order."""
-        wanted = {name}
-        for component in reversed(self.components.values()):
-            if component.name in wanted:
-                wanted.update(component.recipe.needs)
-        return [one for one in self.components if one in wanted]
-
 
 def load_plan(home: Path, lock: Lock, stack: str, arch: str, versions: dict[str, str]) -> Plan:
     """Join lock, recipes, patches and requirement locks of one stack.
