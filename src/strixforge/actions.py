@@ -103,8 +103,11 @@ def fetch_requirements(ws: Workspace, name: str, requirements: Requirements) -> 
         with BOARD.activity(locked.name) as activity:
             fetch_wheel(locked, ws.cache, activity.progress)
 
-    with ThreadPoolExecutor(max_workers=_DOWNLOADS) as pool:
+    pool = ThreadPoolExecutor(max_workers=_DOWNLOADS)
+    try:
         list(pool.map(one, range(len(wanted))))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after a failure, the rest is not begun
     if wanted:
         BOARD.say(name, f"fetched {len(wanted)} wheel(s): {', '.join(w.name for w in wanted)}")
 
@@ -130,7 +133,8 @@ def build(ws: Workspace, name: str) -> None:
     status = ws.status(name)
     if status.key is None or status.document is None:
         raise GateError(f"{name} waits for {', '.join(status.waits_for)}.")
-    place = ws.settings.store / "locks" / status.key
+    key = status.key
+    place = ws.settings.store / "locks" / key
     wait = functools.partial(BOARD.say, name, "another run is building it; waiting")
     with exclusive(place, wait):
         status = ws.status(name)
@@ -138,6 +142,7 @@ def build(ws: Workspace, name: str) -> None:
             ws.write_state(name, status.record)
             BOARD.say(name, f"restored from the store ({status.record.output[:12]}…)")
             return
+        ws.store.clear_staging(key)
         record = _build(ws, name)
     ws.write_state(name, record)
     BOARD.say(name, f"done in {record.notes['seconds']} s ({record.output[:12]}…)")
@@ -163,6 +168,7 @@ def _build(ws: Workspace, name: str) -> Record:
         if component.recipe.output == "toolchain":
             for warning in ws.policy.check_toolchain(built.out):
                 BOARD.say(name, f"warning: {warning}")
+        ws.require_unchanged(component)
         document = ws.status(name).document
         if document is None:  # pragma: no cover - build() has looked
             raise GateError(f"the needs of {name} went away while it was built.")

@@ -1,6 +1,7 @@
 """The tasks of doit, made from the plan."""
 
 import functools
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 from strixforge import actions, views
 from strixforge.actions import shown
-from strixforge.model.errors import StrixforgeError
+from strixforge.model.errors import InterruptedRunError, StrixforgeError
 from strixforge.workspace import Workspace, open_workspace
 
 Task = dict[str, Any]
@@ -40,7 +41,8 @@ def load(home: Path, given: Mapping[str, str]) -> Workspace:
 
     doit would show an exception of dodo.py as a traceback, and end with 3.
     """
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _as_interrupt)
     try:
         return open_workspace(home, given)
     except StrixforgeError as error:
@@ -49,12 +51,14 @@ def load(home: Path, given: Mapping[str, str]) -> Workspace:
         BOARD.error(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(InterruptedRunError.exit_code)
 
 
 def _as_interrupt(signum: int, frame: object) -> None:
-    """End on SIGTERM as on Ctrl-C: children first, then one message."""
+    """End on SIGTERM as on Ctrl-C: children first, then one message. A second one ends at once."""
     del signum, frame
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(InterruptedRunError.exit_code))
     raise KeyboardInterrupt
 
 

@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from strixforge.forge.hostroot import host_root
-from strixforge.model.digests import document_digest
+from strixforge.model.digests import document_digest, file_sha256
+from strixforge.model.errors import IntegrityError
 from strixforge.model.lock import Lock, load_lock, require_pinned
 from strixforge.model.patch import require_locked
 from strixforge.model.policy import load_policy
@@ -76,6 +77,20 @@ class Workspace:
         """Check the component's patches against the lock. Raises what require_locked raises."""
         for patch in component.patches:
             require_locked(patch, component.name, self.lock.patches, lock=self.lock.file)
+
+    def require_unchanged(self, component: Component) -> None:
+        """Raise IntegrityError when source or patches changed since this run computed the key."""
+        kind = kind_of(component.pin)
+        same = kind.digest(component.pin, self.settings.home) == self._sources[component.name]
+        for patch in component.patches:
+            same = same and file_sha256(patch.path) == patch.sha256
+        if not same:
+            raise IntegrityError(
+                f"the source or a patch of {component.name} changed while it was built.",
+                where=getattr(component.pin, "path", str(self.lock.file)),
+                cause="What came out may be made of the old or the new one, so it is not kept.",
+                fix="Give the same command again.",
+            )
 
     def _status(self, name: str) -> Status:
         component = self.plan.components[name]

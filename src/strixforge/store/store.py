@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from strixforge.model.digests import canonical, document_digest
-from strixforge.model.errors import GateError, IntegrityError
+from strixforge.model.errors import GateError, HostError, IntegrityError
 from strixforge.plan.keys import KeyDocument
 from strixforge.store.tree import Manifest, first_difference, normalise, scan, tree_digest
 
@@ -89,12 +89,15 @@ class Store:
         normalise(built)
         manifest = scan(built)
         output = tree_digest(manifest)
-        staged = self.root / "staging" / uuid.uuid4().hex
-        staged.mkdir(parents=True)
-        shutil.move(built, staged / "tree")
-        (staged / "manifest.json").write_bytes(canonical(manifest))
-        # One call for the whole file system: fsync of thousands of files would take minutes.
-        subprocess.run(["sync", "--file-system", str(staged)], check=True)
+        staged = self.root / "staging" / f"{key}-{uuid.uuid4().hex}"
+        try:
+            staged.mkdir(parents=True)
+            shutil.move(built, staged / "tree")
+            (staged / "manifest.json").write_bytes(canonical(manifest))
+            _sync_file_system(staged)
+        except BaseException:
+            shutil.rmtree(staged, ignore_errors=True)  # a full disk must not stay full
+            raise
         place = self.root / "objects" / output
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.exists():
@@ -117,6 +120,11 @@ class Store:
         if record is None:
             raise self._damaged_record(self._record_path(key), "It was removed just now.")
         return record
+
+    def clear_staging(self, key: str) -> None:
+        """Remove what a killed run left of publishing `key`. The caller holds that key's lock."""
+        for left in (self.root / "staging").glob(f"{key}-*"):
+            shutil.rmtree(left)
 
     def _forget_if_useless(self, key: str) -> None:
         """Remove a record that is damaged, or whose output is gone: the new one takes its place."""
@@ -188,6 +196,19 @@ class Store:
             where=str(path),
             cause=cause,
             fix=f"rm '{path}'    (the next build writes it anew)",
+        )
+
+
+def _sync_file_system(path: Path) -> None:
+    """Bring all of a file system to disk; fsync of thousands of files would take minutes."""
+    done = subprocess.run(
+        ["sync", "--file-system", str(path)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise HostError(
+            f"the store could not be written to disk: {done.stderr.strip()}",
+            where=str(path),
+            fix="Look after the disk, then give the same command again.",
         )
 
 

@@ -109,21 +109,36 @@ class Board:
                 else:
                     self._live.update(TaskID(task), completed=done, total=total)
 
+    def close(self) -> None:
+        """Take the live lines away for good: the run is being stopped."""
+        with self._lock:
+            self._pause()
+            self._live = None
+            self._terminal = False
+
     def _add(self, name: str) -> int | None:
         if not self._terminal:
             return None
         from rich.markup import escape
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.table import Column
 
         if self._live is None:
             self._live = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description:<20}"),
-                TimeElapsedColumn(),
-                BarColumn(bar_width=20),
-                TextColumn("{task.fields[text]}", markup=False),
+                SpinnerColumn(table_column=Column(min_width=1, no_wrap=True)),
+                TextColumn(
+                    "{task.description:<20}", table_column=Column(min_width=20, no_wrap=True)
+                ),
+                TimeElapsedColumn(table_column=Column(min_width=7, no_wrap=True)),
+                BarColumn(bar_width=12, table_column=Column(min_width=12, no_wrap=True)),
+                TextColumn(
+                    "{task.fields[text]}",
+                    markup=False,
+                    table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+                ),
                 transient=True,
                 refresh_per_second=4,
+                expand=True,
             )
             self._live.start()
         self._count += 1

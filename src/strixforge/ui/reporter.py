@@ -57,6 +57,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
             from strixforge.forge import runner
 
             runner.end_all()
+            BOARD.close()
             stopped = InterruptedRunError(
                 "the run was stopped.",
                 cause="Ctrl-C or SIGTERM. What was finished is kept; nothing is half done.",
