@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from strixforge import actions, views
-from strixforge.actions import shown
+from strixforge.actions import building, collecting, fetching, upkeep, views
+from strixforge.actions.shown import shown
 from strixforge.model.errors import InterruptedRunError, StrixforgeError
 from strixforge.workspace import Workspace, open_workspace
 
@@ -67,7 +67,7 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
     yield _simple("status", "the stack at a glance, and what to type next", ws, views.status)
     yield _simple("plan", "order, keys, and what would be built or restored", ws, views.plan)
     yield _simple("explain", "why components are built again: what changed", ws, views.explain)
-    yield _simple("lock", "write the hashes of patches and Python requirements", ws, actions.lock)
+    yield _simple("lock", "write the hashes of patches and Python requirements", ws, upkeep.lock)
     yield from _fetch(ws)
     for name in ws.plan.components:
         yield _build(ws, name)
@@ -75,12 +75,12 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
     for name, component in ws.plan.components.items():
         fetch = [f"fetch:{name}"]
         summary = f"unpack and patch the source of {name}"
-        yield _simple(f"prepare_{name}", summary, ws, actions.prepare, name, task_dep=fetch)
+        yield _simple(f"prepare_{name}", summary, ws, building.prepare, name, task_dep=fetch)
         needs = [f"build_{need}" for need in component.recipe.needs]
         summary = f"a shell in the sandbox of {name}, where its build stopped"
-        yield _simple(f"shell_{name}", summary, ws, views.shell, name, task_dep=fetch + needs)
+        yield _simple(f"shell_{name}", summary, ws, building.shell, name, task_dep=fetch + needs)
     yield from _for_developers(ws)
-    yield _simple("verify", "hash all stored artifacts; set damaged ones aside", ws, actions.verify)
+    yield _simple("verify", "hash all stored artifacts; set damaged ones aside", ws, upkeep.verify)
 
 
 def _for_developers(ws: Workspace) -> Iterator[Task]:
@@ -88,15 +88,15 @@ def _for_developers(ws: Workspace) -> Iterator[Task]:
     python = [sys.executable, "-m"]
     fast = ["pytest", "-m", "not slow", "-q"]
     checks = [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]]
-    yield _simple("test", "run strixforge's own tests", ws, actions.run_tool, [*python, *fast])
+    yield _simple("test", "run strixforge's own tests", ws, upkeep.run_tool, [*python, *fast])
     yield {
         "basename": "lint",
         "doc": "ruff and mypy --strict over strixforge's own code",
-        "actions": [_action(actions.run_tool, ws, [*python, *check]) for check in checks],
+        "actions": [_action(upkeep.run_tool, ws, [*python, *check]) for check in checks],
         "io": {"capture": False},
     }
     summary = "resolve what strixforge itself runs with: requirements.lock"
-    yield _simple("lock_tools", summary, ws, actions.relock_tools)
+    yield _simple("lock_tools", summary, ws, upkeep.relock_tools)
 
 
 def _action(function: Any, *arguments: object) -> tuple[Any, ...]:
@@ -122,8 +122,8 @@ def _fetch(ws: Workspace) -> Iterator[Task]:
         "doc": "download all sources of the stack; the rest needs no network",
     }
     everything = [
-        *((name, actions.fetch, actions.lacks_sources, (name,)) for name in ws.plan.components),
-        ("wheelhouse", actions.fetch_runtime, actions.lacks_runtime, ()),
+        *((name, fetching.fetch, fetching.lacks_sources, (name,)) for name in ws.plan.components),
+        ("wheelhouse", fetching.fetch_runtime, fetching.lacks_runtime, ()),
     ]
     for name, fetch, lacks, arguments in everything:
         yield {
@@ -139,8 +139,8 @@ def _fetch(ws: Workspace) -> Iterator[Task]:
     for name in ws.plan.components:
         yield {
             "basename": f"_sources_{name}",
-            "actions": [_action(actions.fetch, ws, name)],
-            "uptodate": [functools.partial(_not, actions.needs_fetch, ws, name)],
+            "actions": [_action(fetching.fetch, ws, name)],
+            "uptodate": [functools.partial(_not, fetching.needs_fetch, ws, name)],
             "io": {"capture": False},
         }
 
@@ -150,7 +150,7 @@ def _build(ws: Workspace, name: str) -> Task:
     return {
         "basename": f"build_{name}",
         "doc": component.recipe.summary,
-        "actions": [_action(actions.build, ws, name)],
+        "actions": [_action(building.build, ws, name)],
         "task_dep": [f"_sources_{name}", *(f"build_{need}" for need in component.recipe.needs)],
         "targets": [str(ws.state_file(name))],
         "uptodate": [functools.partial(_quiet, ws.up_to_date, name)],
@@ -163,9 +163,9 @@ def _wheelhouse(ws: Workspace) -> Task:
     return {
         "basename": "wheelhouse",
         "doc": "everything of the stack, checked, locked, with installer and activation",
-        "actions": [_action(actions.collect, ws), _action(actions.say_next, ws)],
+        "actions": [_action(collecting.collect, ws), _action(collecting.say_next, ws)],
         "task_dep": [f"build_{name}" for name in ws.plan.components],
-        "uptodate": [functools.partial(_quiet, actions.wheelhouse_current, ws)],
+        "uptodate": [functools.partial(_quiet, collecting.wheelhouse_current, ws)],
         "io": {"capture": False},
         "meta": {"output": "wheelhouse"},
     }

@@ -1,6 +1,6 @@
 """What is shown and changes nothing: the state at a glance, the plan, the reasons for a rebuild."""
 
-from strixforge import actions
+from strixforge.actions import collecting
 from strixforge.plan.explain import differences
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
@@ -24,13 +24,13 @@ def status(ws: Workspace) -> None:
     for name, component in ws.plan.components.items():
         BOARD.say(f"  {name}", f"{component.pin.version:<10} {_state(ws, name)}")
     show_warnings(ws)
-    current = actions.wheelhouse_current(ws)
-    place = actions.wheelhouse_place(ws)
+    current = collecting.wheelhouse_current(ws)
+    place = collecting.wheelhouse_place(ws)
     BOARD.say("  wheelhouse", f"complete: {place}" if current else "not made, or not of this state")
     if others:
         BOARD.write(f"other stacks: {', '.join(others)}    (doit stack=NAME)")
     if current:
-        actions.say_next(ws)
+        collecting.say_next(ws)
     else:
         BOARD.write(f"next:  ./doit {ws.settings.words()}wheelhouse    (all tasks: ./doit list)")
 
@@ -87,11 +87,3 @@ def explain(ws: Workspace) -> None:
             verb = "will be restored" if now.record else "will be built again"
             found = differences(record.document, now.document)
             BOARD.say(name, "\n".join([f"{verb}, because:", *(f"  {one}" for one in found)]))
-
-
-def shell(ws: Workspace, name: str) -> None:
-    """Open a shell in the component's sandbox."""
-    from strixforge.forge import build as forge
-
-    component = ws.plan.components[name]
-    forge.shell(component, ws.plan, actions.make_bench(ws, component))

@@ -1,0 +1,120 @@
+"""One component: prepared for a look, built or restored, or entered with a shell."""
+
+import functools
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from strixforge.actions.fetching import fetch
+from strixforge.model.errors import GateError
+from strixforge.plan.graph import Component
+from strixforge.store.lock import exclusive
+from strixforge.store.store import Record
+from strixforge.ui.board import BOARD
+from strixforge.workspace import Workspace
+
+if TYPE_CHECKING:
+    from strixforge.forge import build as forge
+
+
+def prepare(ws: Workspace, name: str) -> None:
+    """Unpack and patch the source, for a look at what would be built."""
+    from strixforge.forge.prepare import prepare as forge_prepare
+
+    component = ws.plan.components[name]
+    ws.require_patches(component)
+    target = ws.settings.build / "work" / ws.plan.stack / f"{name}.prepared"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    forge_prepare(component, ws.cache, ws.settings.home, target)
+    for patch in component.patches:
+        BOARD.say(name, f"applied {patch.path.name}: {patch.description}")
+    for patch, why in component.skipped:
+        BOARD.say(name, f"skipped {patch.path.name} ({why})")
+    BOARD.say(name, f"prepared source: {target}")
+
+
+def build(ws: Workspace, name: str) -> None:
+    """Restore the component by its key, or build and publish it."""
+    status = ws.status(name)
+    if status.key is None or status.document is None:
+        raise GateError(f"{name} waits for {', '.join(status.waits_for)}.")
+    key = status.key
+    place = ws.settings.store / "locks" / key
+    wait = functools.partial(BOARD.say, name, "another run is building it; waiting")
+    with exclusive(place, wait):
+        status = ws.status(name)
+        if status.record is not None:
+            ws.write_state(name, status.record)
+            BOARD.say(name, f"restored from the store ({status.record.output[:12]}…)")
+            return
+        ws.store.clear_staging(key)
+        record = _build(ws, name)
+    ws.write_state(name, record)
+    BOARD.say(name, f"done in {record.notes['seconds']} s ({record.output[:12]}…)")
+
+
+def _build(ws: Workspace, name: str) -> Record:
+    from strixforge.forge import build as forge
+
+    component = ws.plan.components[name]
+    bench = make_bench(ws, component)
+    fetch(ws, name)
+    with (
+        exclusive(
+            bench.work.parent / f"{name}.lock", functools.partial(BOARD.say, name, "waiting")
+        ),
+        ws.forge_lock,
+        BOARD.activity(name) as activity,
+    ):
+        BOARD.say(name, f"log: {bench.log}")
+        built = forge.build(
+            component, ws.plan, bench, functools.partial(BOARD.say, name), activity.line
+        )
+        check_toolchain(ws, name, built.out)
+        ws.require_unchanged(component)
+        document = ws.status(name).document
+        if document is None:  # pragma: no cover - build() has looked
+            raise GateError(f"the needs of {name} went away while it was built.")
+        record = ws.store.publish(document, built.out, built.notes)
+        shutil.rmtree(bench.work, ignore_errors=True)  # the log stays
+    return record
+
+
+def check_toolchain(ws: Workspace, name: str, tree: Path) -> None:
+    """Ask the policy about a toolchain each time it is used: rules may be younger than it."""
+    if ws.plan.components[name].recipe.output == "toolchain":
+        for warning in ws.policy.check_toolchain(tree):
+            BOARD.say(name, f"warning: {warning}")
+
+
+def make_bench(ws: Workspace, component: Component) -> "forge.Bench":
+    """Return where a component is built, its needs verified."""
+    from strixforge.forge import build as forge
+
+    needs = {}
+    for need in component.recipe.needs:
+        record = ws.status(need).record
+        if record is None:
+            raise GateError(
+                f"{component.name} needs {need}, which is not built.", fix=f"./doit build_{need}"
+            )
+        needs[need] = ws.store.verified(record.output, what=need)
+        check_toolchain(ws, need, needs[need])
+    settings = ws.settings
+    return forge.Bench(
+        home=settings.home,
+        cache=ws.cache,
+        work=settings.build / "work" / ws.plan.stack / component.name,
+        log=settings.build / "logs" / ws.plan.stack / f"{component.name}.log",
+        sandbox=settings.sandbox,
+        jobs=settings.jobs,
+        needs=needs,
+    )
+
+
+def shell(ws: Workspace, name: str) -> None:
+    """Open a shell in the component's sandbox."""
+    from strixforge.forge import build as forge
+
+    component = ws.plan.components[name]
+    forge.shell(component, ws.plan, make_bench(ws, component))

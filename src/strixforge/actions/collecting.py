@@ -1,0 +1,64 @@
+"""The wheelhouse: whether it is current, collecting it, and how to use it."""
+
+import functools
+import shlex
+from pathlib import Path
+
+from strixforge.actions.building import check_toolchain
+from strixforge.actions.fetching import fetch_runtime, runtime
+from strixforge.model.errors import GateError
+from strixforge.release.inputs import is_current, wheelhouse_inputs
+from strixforge.store.lock import exclusive
+from strixforge.ui.board import BOARD
+from strixforge.workspace import Workspace
+
+
+def wheelhouse_place(ws: Workspace) -> Path:
+    """Return the folder of the stack's wheelhouse."""
+    return ws.settings.build / "wheelhouse" / ws.plan.stack
+
+
+def wheelhouse_current(ws: Workspace) -> bool:
+    """Say whether the wheelhouse is there and made from what is built now."""
+    records = {name: ws.status(name).record for name in ws.plan.components}
+    known = {name: record for name, record in records.items() if record is not None}
+    if len(known) < len(records):
+        return False
+    wanted = wheelhouse_inputs(ws.plan, known, runtime(ws).locked)
+    return is_current(wheelhouse_place(ws), wanted)
+
+
+def collect(ws: Workspace) -> None:
+    """Collect the wheelhouse, and say where it is and what to type next."""
+    from strixforge.release import wheelhouse
+
+    records = {}
+    for name in ws.plan.components:
+        record = ws.status(name).record
+        if record is None:
+            raise GateError(f"{name} is not built.", fix=f"./doit build_{name}")
+        records[name] = record
+        check_toolchain(ws, name, ws.store.tree(record.output))
+    fetch_runtime(ws)
+    place = wheelhouse_place(ws)
+    lock = ws.settings.build / "state" / ws.plan.stack / "wheelhouse.lock"
+    with exclusive(
+        lock, functools.partial(BOARD.say, "wheelhouse", "another run collects; waiting")
+    ):
+        items = wheelhouse.collect(ws.plan, records, runtime(ws).locked, ws.store, ws.cache, place)
+    counts = wheelhouse.summary(items)
+    BOARD.say(
+        "wheelhouse",
+        f"{counts['wheels']} wheels and {counts['prefixes']} prefixes, "
+        f"{counts['bytes'] / 1e6:.1f} MB: {place}",
+    )
+
+
+def say_next(ws: Workspace) -> None:
+    """Tell how to use the wheelhouse."""
+    place = wheelhouse_place(ws)
+    BOARD.write(
+        f"\nThe wheelhouse of stack {ws.plan.stack} is complete. Install it, with no network:\n"
+        f"  {shlex.quote(str(place / 'install.sh'))} ~/strixforge-{ws.plan.stack}\n"
+        f"  . ~/strixforge-{ws.plan.stack}/activate.sh"
+    )

@@ -1,0 +1,76 @@
+"""Downloads: sources, build requirements, and what the wheelhouse takes from the index."""
+
+from strixforge.model.lock import require_pinned
+from strixforge.plan.requirements import Requirements, load_requirements
+from strixforge.release.inputs import wheelhouse_requirements
+from strixforge.sources import kind_of
+from strixforge.ui.board import BOARD
+from strixforge.workspace import Workspace
+
+_DOWNLOADS = 8  # at once, for each component
+
+
+def needs_fetch(ws: Workspace, name: str) -> bool:
+    """Say whether the component must download something before it can be built or restored."""
+    return ws.status(name).record is None and lacks_sources(ws, name)
+
+
+def lacks_sources(ws: Workspace, name: str) -> bool:
+    """Say whether something that the component is built from is not in the cache."""
+    from strixforge.sources.index import wheel_missing
+
+    component = ws.plan.components[name]
+    return kind_of(component.pin).missing(component.pin, ws.cache) or any(
+        wheel_missing(locked, ws.cache) for locked in component.requirements.locked
+    )
+
+
+def fetch(ws: Workspace, name: str) -> None:
+    """Download the component's source and the wheels of its build requirements, in parallel."""
+    component = ws.plan.components[name]
+    require_pinned(component.pin, where=f"{ws.lock.file}: {name}")
+    if kind_of(component.pin).missing(component.pin, ws.cache):
+        with BOARD.activity(f"fetch {name}") as activity:
+            kind_of(component.pin).fetch(component.pin, ws.cache, activity.progress)
+        BOARD.say(name, f"fetched {component.pin.version}")
+    fetch_requirements(ws, name, component.requirements)
+
+
+def fetch_requirements(ws: Workspace, name: str, requirements: Requirements) -> None:
+    """Download the wheels of locked requirements, several at a time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from strixforge.sources.index import fetch_wheel, wheel_missing
+
+    wanted = [one for one in requirements.locked if wheel_missing(one, ws.cache)]
+
+    def one(number: int) -> None:
+        locked = wanted[number]
+        with BOARD.activity(locked.name) as activity:
+            fetch_wheel(locked, ws.cache, activity.progress)
+
+    pool = ThreadPoolExecutor(max_workers=_DOWNLOADS)
+    try:
+        list(pool.map(one, range(len(wanted))))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after a failure, the rest is not begun
+    if wanted:
+        BOARD.say(name, f"fetched {len(wanted)} wheel(s): {', '.join(w.name for w in wanted)}")
+
+
+def runtime(ws: Workspace) -> Requirements:
+    """Return the locked wheels that the wheelhouse takes from the index."""
+    path = ws.settings.home / "locks" / ws.plan.stack / "wheelhouse.txt"
+    return load_requirements(path, wheelhouse_requirements(ws.plan), what="wheelhouse")
+
+
+def fetch_runtime(ws: Workspace) -> None:
+    """Download the wheels that the wheelhouse takes from the index."""
+    fetch_requirements(ws, "wheelhouse", runtime(ws))
+
+
+def lacks_runtime(ws: Workspace) -> bool:
+    """Say whether a wheel that the wheelhouse takes from the index is not in the cache."""
+    from strixforge.sources.index import wheel_missing
+
+    return any(wheel_missing(one, ws.cache) for one in runtime(ws).locked)
