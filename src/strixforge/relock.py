@@ -82,6 +82,9 @@ def _lock(stdin: str, arguments: list[str], path: Path, writer: str) -> bool:
     environment = dict(os.environ)
     if config.indexes:
         environment["UV_DEFAULT_INDEX"] = as_url(config.indexes[0])
+        # As pip does it: the best version of any index, whichever has it.
+        environment["UV_INDEX"] = " ".join(as_url(one) for one in config.indexes[1:])
+        environment["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     if isinstance(config.verify, str):
         environment["SSL_CERT_FILE"] = config.verify
     old = path.read_text(encoding="utf-8") if path.is_file() else ""

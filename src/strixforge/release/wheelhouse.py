@@ -48,11 +48,14 @@ def collect(
 ) -> list[Item]:
     """Make the wheelhouse at `place`, replacing an older one when the new one is complete.
 
+    The caller holds the lock of `place`.
     Raises IntegrityError for a changed artifact or wheel, GateError when something in it is not
     for the stack's architecture.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".collecting-") as folder:
+    for left in place.parent.glob(f".{place.name}-*"):
+        shutil.rmtree(left)  # of a run that was killed
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}-") as folder:
         staged = Path(folder) / "wheelhouse"
         for name in ("wheels", "prefixes", "tools"):
             (staged / name).mkdir(parents=True)
