@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from strixforge.model.errors import PolicyError
@@ -18,6 +18,8 @@ class Evidence:
     product: str
     version: str
     place: str
+    cure: str = ""
+    """What to type instead, where it is known."""
 
 
 class Policy:
@@ -51,7 +53,8 @@ class Policy:
             f"{one.product} {one.version} is not used: rule {rule.id}.",
             where=f"{one.place}\nrule: {self._file}",
             cause="\n".join([rule.reason, *(f"source: {source}" for source in rule.sources)]),
-            fix=f"Use a stack that works: {', '.join(f'./doit stack={name} …' for name in good)}"
+            fix=one.cure
+            or f"Use a stack that works: {', '.join(f'./doit stack={name} …' for name in good)}"
             if good
             else "No stack of the lock passes the policy; pin another version.",
         )
@@ -99,6 +102,8 @@ def in_environment(environ: Mapping[str, str]) -> list[Evidence]:
         found += _in_location(path, place)
         found += _in_location(resolved, f"{place} -> {resolved}")
         found += in_toolchain(Path(path))
+        cure = f"unset {name}    (builds do not use it), or let it name another ROCm"
+        found = [replace(one, cure=one.cure or cure) for one in found]
     return found
 
 

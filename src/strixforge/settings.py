@@ -54,9 +54,18 @@ class Settings:
 
 
 def read_settings(
-    home: Path, lock: Lock, given: Mapping[str, str], environ: Mapping[str, str] = os.environ
+    home: Path,
+    lock: Lock,
+    given: Mapping[str, str],
+    environ: Mapping[str, str] = os.environ,
+    *,
+    here: Path | None = None,
 ) -> Settings:
-    """Join command line and environment. Raises UsageError for an unknown name or bad value."""
+    """Join command line and environment. Raises UsageError for an unknown name or bad value.
+
+    Relative folders are taken from `here`, where the user stands: doit itself goes to `home`.
+    """
+    here = here or Path.cwd()
     chosen = {
         name.removeprefix(_PREFIX).lower(): (value, name)
         for name, value in environ.items()
@@ -86,9 +95,9 @@ def read_settings(
         stack=stack_name,
         arch=_arch(values["arch"] or "gfx1151"),
         jobs=_jobs(values["jobs"]),
-        store=_folder("store", values["store"]) or home / "build" / "store",
-        cache=_folder("cache", values["cache"]) or _cache_home(environ) / "strixforge",
-        sandbox=values["sandbox"] or "auto",
+        store=_folder("store", values["store"], here) or home / "build" / "store",
+        cache=_folder("cache", values["cache"], here) or _cache_home(environ) / "strixforge",
+        sandbox=_sandbox(values["sandbox"] or "auto"),
         versions=versions,
         given=dict(given),
     )
@@ -100,6 +109,17 @@ def _arch(text: str) -> str:
     return text
 
 
+def _sandbox(text: str) -> str:
+    if text not in ("auto", "bwrap", "unshare"):
+        raise UsageError(
+            f"there is no sandbox '{text}'.",
+            where="sandbox",
+            cause="Without a sandbox nothing is built.",
+            fix="sandbox=auto, bwrap or unshare",
+        )
+    return text
+
+
 def _jobs(text: str) -> int | None:
     if not text:
         return None
@@ -108,9 +128,9 @@ def _jobs(text: str) -> int | None:
     return int(text)
 
 
-def _folder(name: str, text: str) -> Path | None:
+def _folder(name: str, text: str, here: Path) -> Path | None:
     try:
-        return Path(text).expanduser().absolute() if text else None
+        return here / Path(text).expanduser() if text else None
     except RuntimeError:
         raise UsageError(
             f"'{text}' names the home folder of nobody.", where=name, fix=f"{name}=/a/folder"

@@ -2,15 +2,19 @@
 
 import functools
 import os
+import re
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from doit import get_initial_workdir
+
 from strixforge.actions import building, collecting, fetching, upkeep, views
 from strixforge.actions.shown import shown
-from strixforge.model.errors import InterruptedRunError, StrixforgeError
+from strixforge.model.errors import InterruptedRunError, StrixforgeError, UsageError
 from strixforge.workspace import Workspace, open_workspace
 
 Task = dict[str, Any]
@@ -44,7 +48,8 @@ def load(home: Path, given: Mapping[str, str]) -> Workspace:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _as_interrupt)
     try:
-        return open_workspace(home, given)
+        _refuse_repeated(sys.argv[1:])
+        return open_workspace(home, given, here=Path(get_initial_workdir()))
     except StrixforgeError as error:
         from strixforge.ui.board import BOARD
 
@@ -52,6 +57,18 @@ def load(home: Path, given: Mapping[str, str]) -> Workspace:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(InterruptedRunError.exit_code)
+
+
+def _refuse_repeated(words: list[str]) -> None:
+    """Raise UsageError for a task that is named twice: doit drops all words after the second."""
+    for word, count in Counter(words).items():
+        if count > 1 and re.fullmatch(r"[a-z][a-z0-9_:]*", word):
+            raise UsageError(
+                f"'{word}' is named twice.",
+                where="command line",
+                cause="doit would leave out, silently, what comes after the second one.",
+                fix="Name each task once.",
+            )
 
 
 def _as_interrupt(signum: int, frame: object) -> None:
@@ -133,6 +150,7 @@ def _fetch(ws: Workspace) -> Iterator[Task]:
             "actions": [_action(fetch, ws, *arguments)],
             "uptodate": [functools.partial(_not, lacks, ws, *arguments)],
             "io": {"capture": False},
+            "meta": {"output": f"fetch:{name}"},
         }
     # What a build depends on: all downloads begin at once, but not those of a component that will
     # be restored.

@@ -74,7 +74,19 @@ class Workspace:
         self._built.clear()
 
     def require_patches(self, component: Component) -> None:
-        """Check the component's patches against the lock. Raises what require_locked raises."""
+        """Check the component's patches against the lock, and that none of the lock's is gone.
+
+        Raises UnpinnedError or IntegrityError.
+        """
+        here = {one.path.name for one in (*component.patches, *(p for p, _ in component.skipped))}
+        for name in self.lock.patches:
+            folder, _, file = name.partition("/")
+            if folder == component.name and file not in here:
+                raise IntegrityError(
+                    f"the patch {name} is gone; the lock names it.",
+                    where=f"{self.lock.file}: patches",
+                    fix=f"git checkout 'patches/{name}'\nIf that is meant: ./doit lock",
+                )
         for patch in component.patches:
             require_locked(patch, component.name, self.lock.patches, lock=self.lock.file)
 
@@ -146,11 +158,26 @@ class Workspace:
     def up_to_date(self, name: str) -> bool:
         """Say whether the component's current key is built and remembered here."""
         status = self.status(name)
-        return status.record is not None and self.last_key(name) == status.key
+        if status.record is None or self.last_key(name) != status.key:
+            return False
+        self.check_toolchain(name, self.store.tree(status.record.output))
+        return True
+
+    def check_toolchain(self, name: str, tree: Path) -> None:
+        """Ask the policy about a toolchain each time it is used: rules may be younger than it.
+
+        Raises PolicyError.
+        """
+        if self.plan.components[name].recipe.output == "toolchain":
+            self.warnings += self.policy.check_toolchain(tree)
 
 
 def open_workspace(
-    home: Path, given: Mapping[str, str], environ: Mapping[str, str] = os.environ
+    home: Path,
+    given: Mapping[str, str],
+    environ: Mapping[str, str] = os.environ,
+    *,
+    here: Path | None = None,
 ) -> Workspace:
     """Load all data and ask the policy.
 
@@ -159,7 +186,7 @@ def open_workspace(
     lock = load_lock(home / "toolchain.lock")
     policy_file = home / "policy.toml"
     policy = Policy(load_policy(policy_file), policy_file, lock)
-    settings = read_settings(home, lock, given, environ)
+    settings = read_settings(home, lock, given, environ, here=here)
     warnings = policy.check([*in_choice(settings.versions), *in_environment(environ)])
     plan = load_plan(home, lock, settings.stack, settings.arch, settings.versions)
     for component in plan.components.values():

@@ -1,5 +1,6 @@
 """Every kind of bad input ends with its own exit code and one sentence that can be acted on."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,22 @@ def _git_alone(project: Project) -> Path:
     if not (folder / "git").exists():
         (folder / "git").symlink_to("/usr/bin/git")
     return folder
+
+
+def test_a_task_named_twice_is_refused_not_half_obeyed(project: Project) -> None:
+    project.add("one")
+    project.add("two")
+    project.doit("build_one", "build_one", "build_two").check(11, "'build_one' is named twice")
+    assert not project.store.exists()
+
+
+def test_a_relative_folder_is_taken_from_where_the_user_stands(
+    project: Project, tmp_path: Path
+) -> None:
+    project.add("one")
+    here = tmp_path / "here"
+    here.mkdir()
+    command = project.command("store=mine", "build_one")
+    done = subprocess.run(command, cwd=here, env=project.environment(), capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert (here / "mine" / "objects").is_dir()

@@ -2,7 +2,7 @@
 
 import functools
 import shutil
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from strixforge.actions.fetching import fetch
@@ -25,7 +25,8 @@ def prepare(ws: Workspace, name: str) -> None:
     ws.require_patches(component)
     target = ws.settings.build / "work" / ws.plan.stack / f"{name}.prepared"
     target.parent.mkdir(parents=True, exist_ok=True)
-    forge_prepare(component, ws.cache, ws.settings.home, target)
+    with _work_lock(ws, name):
+        forge_prepare(component, ws.cache, ws.settings.home, target)
     for patch in component.patches:
         BOARD.say(name, f"applied {patch.path.name}: {patch.description}")
     for patch, why in component.skipped:
@@ -44,6 +45,7 @@ def build(ws: Workspace, name: str) -> None:
     with exclusive(place, wait):
         status = ws.status(name)
         if status.record is not None:
+            ws.check_toolchain(name, ws.store.tree(status.record.output))
             ws.write_state(name, status.record)
             BOARD.say(name, f"restored from the store ({status.record.output[:12]}…)")
             return
@@ -60,9 +62,7 @@ def _build(ws: Workspace, name: str) -> Record:
     bench = make_bench(ws, component)
     fetch(ws, name)
     with (
-        exclusive(
-            bench.work.parent / f"{name}.lock", functools.partial(BOARD.say, name, "waiting")
-        ),
+        _work_lock(ws, name),
         ws.forge_lock,
         BOARD.activity(name) as activity,
     ):
@@ -70,7 +70,7 @@ def _build(ws: Workspace, name: str) -> Record:
         built = forge.build(
             component, ws.plan, bench, functools.partial(BOARD.say, name), activity.line
         )
-        check_toolchain(ws, name, built.out)
+        ws.check_toolchain(name, built.out)
         ws.require_unchanged(component)
         document = ws.status(name).document
         if document is None:  # pragma: no cover - build() has looked
@@ -78,13 +78,6 @@ def _build(ws: Workspace, name: str) -> Record:
         record = ws.store.publish(document, built.out, built.notes)
         shutil.rmtree(bench.work, ignore_errors=True)  # the log stays
     return record
-
-
-def check_toolchain(ws: Workspace, name: str, tree: Path) -> None:
-    """Ask the policy about a toolchain each time it is used: rules may be younger than it."""
-    if ws.plan.components[name].recipe.output == "toolchain":
-        for warning in ws.policy.check_toolchain(tree):
-            BOARD.say(name, f"warning: {warning}")
 
 
 def make_bench(ws: Workspace, component: Component) -> "forge.Bench":
@@ -99,7 +92,7 @@ def make_bench(ws: Workspace, component: Component) -> "forge.Bench":
                 f"{component.name} needs {need}, which is not built.", fix=f"./doit build_{need}"
             )
         needs[need] = ws.store.verified(record.output, what=need)
-        check_toolchain(ws, need, needs[need])
+        ws.check_toolchain(need, needs[need])
     settings = ws.settings
     return forge.Bench(
         home=settings.home,
@@ -109,6 +102,7 @@ def make_bench(ws: Workspace, component: Component) -> "forge.Bench":
         sandbox=settings.sandbox,
         jobs=settings.jobs,
         needs=needs,
+        words=settings.words(),
     )
 
 
@@ -117,4 +111,11 @@ def shell(ws: Workspace, name: str) -> None:
     from strixforge.forge import build as forge
 
     component = ws.plan.components[name]
-    forge.shell(component, ws.plan, make_bench(ws, component))
+    with _work_lock(ws, name):
+        forge.shell(component, ws.plan, make_bench(ws, component))
+
+
+def _work_lock(ws: Workspace, name: str) -> AbstractContextManager[None]:
+    """Return the lock of a component's work folder: one build, shell or look at a time."""
+    place = ws.settings.build / "work" / ws.plan.stack / f"{name}.lock"
+    return exclusive(place, functools.partial(BOARD.say, name, "another run works on it; waiting"))

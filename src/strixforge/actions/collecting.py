@@ -1,13 +1,11 @@
 """The wheelhouse: whether it is current, collecting it, and how to use it."""
 
-import functools
 import shlex
 from pathlib import Path
 
-from strixforge.actions.building import check_toolchain
 from strixforge.actions.fetching import fetch_runtime, runtime
 from strixforge.model.errors import GateError
-from strixforge.release.inputs import is_current, wheelhouse_inputs
+from strixforge.release.inputs import is_current, wheelhouse_inputs, write_state
 from strixforge.store.lock import exclusive
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
@@ -25,7 +23,11 @@ def wheelhouse_current(ws: Workspace) -> bool:
     if len(known) < len(records):
         return False
     wanted = wheelhouse_inputs(ws.plan, known, runtime(ws).locked)
-    return is_current(wheelhouse_place(ws), wanted)
+    return is_current(wheelhouse_place(ws), _state_file(ws), wanted)
+
+
+def _state_file(ws: Workspace) -> Path:
+    return ws.settings.build / "state" / ws.plan.stack / "wheelhouse" / "state.json"
 
 
 def collect(ws: Workspace) -> None:
@@ -38,14 +40,23 @@ def collect(ws: Workspace) -> None:
         if record is None:
             raise GateError(f"{name} is not built.", fix=f"./doit build_{name}")
         records[name] = record
-        check_toolchain(ws, name, ws.store.tree(record.output))
+        ws.check_toolchain(name, ws.store.tree(record.output))
     fetch_runtime(ws)
     place = wheelhouse_place(ws)
     lock = ws.settings.build / "state" / ws.plan.stack / "wheelhouse.lock"
-    with exclusive(
-        lock, functools.partial(BOARD.say, "wheelhouse", "another run collects; waiting")
-    ):
-        items = wheelhouse.collect(ws.plan, records, runtime(ws).locked, ws.store, ws.cache, place)
+    waited: list[bool] = []
+
+    def wait() -> None:
+        waited.append(True)
+        BOARD.say("wheelhouse", "another run collects; waiting")
+
+    needed = runtime(ws).locked
+    with exclusive(lock, wait), BOARD.activity("wheelhouse"):
+        if waited and wheelhouse_current(ws):
+            BOARD.say("wheelhouse", f"made by the other run: {place}")
+            return
+        items = wheelhouse.collect(ws.plan, records, needed, ws.store, ws.cache, place)
+        write_state(place, _state_file(ws), wheelhouse_inputs(ws.plan, records, needed))
     counts = wheelhouse.summary(items)
     BOARD.say(
         "wheelhouse",

@@ -44,6 +44,8 @@ class Bench:
     """Upper bound asked for by the user."""
     needs: dict[str, Path]
     """Verified output of each needed component."""
+    words: str = ""
+    """The variables of this run, to repeat in commands that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +79,12 @@ def build(
     outcome = runner.run(
         lambda events: sandbox.command(kind, view, bench.work, events), bench.log, on_line
     )
+    shell = f"./doit {bench.words}shell_{component.name}"
     if outcome.code:
-        shell = shell_command(component.name, plan)
         raise explain_failure(
             component.name, commands, outcome, bench.log, work=bench.work, shell=shell
         )
-    check_output(component.name, recipe, plan, bench.work / "out")
+    check_output(component.name, recipe, plan.arch, bench.work / "out", shell=shell)
     return Built(
         out=bench.work / "out",
         notes={"seconds": round(outcome.seconds, 1), "jobs": jobs, "sandbox": kind},
@@ -167,14 +169,8 @@ def shell(component: Component, plan: Plan, bench: Bench) -> int:
         os.close(writing)
 
 
-def shell_command(name: str, plan: Plan) -> str:
-    """Return what to type for a shell in the component's sandbox."""
-    return f"./doit stack={plan.stack} shell_{name}"
-
-
-def check_output(name: str, recipe: Recipe, plan: Plan, out: Path) -> None:
+def check_output(name: str, recipe: Recipe, arch: str, out: Path, *, shell: str) -> None:
     """Check what the recipe promises of its output. Raises GateError naming what is missing."""
-    shell = shell_command(name, plan)
     for path in out.rglob("*"):
         if not (path.is_symlink() or path.is_file() or path.is_dir()):
             raise GateError(
@@ -183,6 +179,7 @@ def check_output(name: str, recipe: Recipe, plan: Plan, out: Path) -> None:
                 where=str(path),
                 fix=shell,
             )
+    _check_links(name, out, shell)
     wheels = sorted(out.glob("*.whl"))
     if recipe.output == "wheel":
         if len(wheels) != 1 or any(path not in wheels for path in out.iterdir()):
@@ -209,14 +206,30 @@ def check_output(name: str, recipe: Recipe, plan: Plan, out: Path) -> None:
             cause="The build ended well but did not make what its recipe promises.",
             fix=f"{shell}    (or mend check.paths in the recipe)",
         )
-    findings = architecture_findings(scan(out), plan.arch, required=recipe.code_objects)
+    findings = architecture_findings(scan(out), arch, required=recipe.code_objects)
     if findings:
         raise GateError(
-            f"the code objects of {name} are not right for {plan.arch}.",
+            f"the code objects of {name} are not right for {arch}.",
             where="\n".join(findings[:12]),
             cause="An architecture list of the source may lack it, or a prebuilt file got in.",
             fix=shell,
         )
+
+
+def _check_links(name: str, out: Path, shell: str) -> None:
+    """Raise GateError for a link that would lead elsewhere once the output is installed."""
+    root = os.path.realpath(out)
+    for path in out.rglob("*"):
+        if path.is_symlink():
+            target = os.path.realpath(path)
+            if path.readlink().is_absolute() or os.path.commonpath((root, target)) != root:
+                raise GateError(
+                    f"the output of {name} holds a link that leads out of it: "
+                    f"{path.relative_to(out)} -> {path.readlink()}.",
+                    where=str(out),
+                    cause="An installed prefix lies in another folder, where that link is dead.",
+                    fix=f"Make it relative in the recipe's steps.\n{shell}",
+                )
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -18,8 +18,20 @@ from pathlib import Path
 from strixforge.model.digests import document_digest, file_sha256
 from strixforge.model.errors import HostError
 
-_TOOLS = ("cc", "c++", "ld", "as", "ar", "ranlib", "strip", "objcopy")
-_LIBRARIES = ("libc.so.6", "libm.so.6", "libc.a", "libstdc++.so", "crt1.o", "crti.o")
+_TOOLS = (
+    *("cc", "c++", "gcc", "g++", "cpp", "ld", "as", "ar", "ranlib", "strip", "objcopy"),
+    *("bash", "sh", "make", "sed", "awk", "grep", "perl", "git", "cmake", "ninja", "pkg-config"),
+)
+# Beside libc.so.6: what every link takes in.
+_LINKED = (
+    *("libc.so", "libc.a", "libc_nonshared.a", "libm.so", "libm.a", "libpthread.a", "libdl.a"),
+    *("Scrt1.o", "crt1.o", "crti.o", "crtn.o", "gcrt1.o"),
+)
+# Libraries that hold the code of compilers, assemblers and linkers.
+_CODE = (
+    *("libbfd-*.so*", "libopcodes-*.so*", "libctf*.so*", "libLLVM*.so*", "libclang*.so*"),
+    *("libisl.so*", "libmpc.so*", "libmpfr.so*", "libgmp.so*"),
+)
 SYSTEM_PATH = "/usr/bin:/bin"
 """Where a sandbox looks for the host's tools; /usr/local is not shown."""
 
@@ -85,17 +97,42 @@ def _system_files(compiler: str) -> Iterator[str]:
         found = shutil.which(name, path=SYSTEM_PATH)
         if found:
             yield os.path.realpath(found)
-    asked = [f"-print-file-name={name}" for name in _LIBRARIES]
-    for argument in ["-print-libgcc-file-name", *asked]:
-        answer = subprocess.run(
-            [compiler, argument], capture_output=True, text=True, check=False
-        ).stdout.strip()
-        if os.path.isabs(answer):  # noqa: PTH117 - a bare name means that there is no such file
-            yield os.path.realpath(answer)
-            if argument == "-print-libgcc-file-name":
-                # cc1, cc1plus, their headers and start files lie beside libgcc.
-                yield from _below(os.path.dirname(answer))  # noqa: PTH120
+    libgcc = _ask(compiler, "-print-libgcc-file-name")
+    libc = _ask(compiler, "-print-file-name=libc.so.6")
+    if not libgcc or not libc:
+        raise HostError(
+            "the C++ compiler does not say where its libraries are.",
+            where=compiler,
+            fix="Reinstall the compiler; it must answer to -print-libgcc-file-name.",
+        )
+    folders = {libgcc.parent}
+    # Debian keeps cc1plus beside libgcc, Ubuntu and Fedora in a folder of its own.
+    for asked in ("-print-prog-name=cc1plus", "-print-resource-dir"):
+        answer = _ask(compiler, asked)
+        if answer:
+            folders.add(answer if answer.is_dir() else answer.parent)
+    for folder in sorted(folders):
+        yield from _below(str(folder))
+    yield str(libc)
+    yield from (str(libc.parent / name) for name in _LINKED)
+    yield from (str(path) for pattern in _CODE for path in libc.parent.glob(pattern))
     yield from _below("/usr/include")
+    yield from _below(sysconfig.get_path("include"))
+
+
+def _ask(compiler: str, argument: str) -> Path | None:
+    """Return the path that a compiler answers; a bare name means that there is no such file.
+
+    The user's environment takes no part: GCC_EXEC_PREFIX and its like are not in the sandbox.
+    """
+    answer = subprocess.run(
+        [compiler, argument],
+        env={"PATH": SYSTEM_PATH, "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    return Path(os.path.realpath(answer)) if answer.startswith("/") else None
 
 
 def _below(folder: str) -> Iterator[str]:

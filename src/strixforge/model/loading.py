@@ -36,7 +36,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except FileNotFoundError:
         raise DataError(
-            f"{path.name} does not exist.", where=str(path), fix="Restore it: git checkout it."
+            f"{path.name} does not exist.",
+            where=str(path),
+            fix=f"Restore it: git checkout '{path}'",
         ) from None
     except OSError as error:
         raise DataError(

@@ -45,7 +45,10 @@ Epoch = Annotated[int, msgspec.Meta(ge=315532800, le=4354819198)]
 
 UNRESOLVED = "unresolved"
 RESERVED = frozenset(
-    ("arch", "build", "cache", "jobs", "out", "sandbox", "source", "src", "stack", "store")
+    (
+        *("arch", "build", "cache", "env", "jobs", "out", "sandbox", "source", "src", "stack"),
+        *("store", "wheelhouse"),
+    )
 )
 """Names that the command line and templates give a meaning to; no component may have one."""
 

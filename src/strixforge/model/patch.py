@@ -107,7 +107,7 @@ def _load(path: Path) -> Patch:
     _check_header(header, fault)
     return Patch(
         path=path,
-        description=" ".join(header["Description"].split()),
+        description=header["Description"].strip().splitlines()[0],
         applies_to=_requirements(header["Applies-To"], fault),
         applied_upstream=_version(header.get("Applied-Upstream", "").strip(), fault),
         digest=hashlib.sha256(content[start.start() :]).hexdigest(),

@@ -1,10 +1,12 @@
 """The difference of two key documents, in words."""
 
+import re
 from collections import Counter
 from typing import Any
 
 from strixforge.plan.keys import KeyDocument
 
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,52}\b")
 _WORDS = {
     "contract": "the sandbox contract",
     "version": "the pinned version",
@@ -66,9 +68,5 @@ def _in_list(name: str, before: list[Any], after: list[Any]) -> list[str]:
 
 def _short(value: Any) -> str:
     """Shorten digests and long texts for reading."""
-    words = [
-        word[:12] + "…" if len(word) == 64 and word.isalnum() else word
-        for word in str(value).split(" ")
-    ]
-    text = " ".join(words)
+    text = _DIGEST.sub(lambda match: match[1] + "…", str(value))
     return text if len(text) <= 160 else text[:157] + "…"

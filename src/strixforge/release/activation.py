@@ -30,7 +30,7 @@ def render_activation(plan: Plan) -> str:
                 raise DataError(f"a template cannot be filled in: {error}.", where=where) from None
             # The installed place is known only when the script is sourced.
             parts = [shlex.quote(part) if part else "" for part in value.split("\0")]
-            variables[variable] = '"$_strixforge_here"'.join(parts)
+            variables[variable] = '"$_strixforge_here"'.join(parts) or "''"
     template_file = TEMPLATES / "activate.sh.j2"
     rendered: str = jinja2.Template(
         template_file.read_text(), undefined=jinja2.StrictUndefined, keep_trailing_newline=True

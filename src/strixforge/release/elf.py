@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elftools.common.exceptions import ELFError
-from elftools.elf.dynamic import DynamicSection
+from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
 from strixforge.model.errors import GateError
@@ -41,11 +41,14 @@ def read_linkage(path: Path) -> Linkage | None:
         file.seek(0)
         try:
             elf = ELFFile(file)
-            section = elf.get_section_by_name(".dynamic")
-            if elf["e_machine"] != "EM_X86_64" or not isinstance(section, DynamicSection):
+            if elf["e_machine"] != "EM_X86_64":
+                return None
+            # The loader reads the segment; the section table may be stripped.
+            dynamic = [one for one in elf.iter_segments() if isinstance(one, DynamicSegment)]
+            if not dynamic:
                 return None
             found: dict[str, list[str]] = {name: [] for name in _TEXT_TAGS}
-            for tag in section.iter_tags():
+            for tag in dynamic[0].iter_tags():
                 if tag.entry.d_tag in found:
                     found[tag.entry.d_tag].append(str(getattr(tag, _TEXT_TAGS[tag.entry.d_tag])))
         except (ELFError, AttributeError, KeyError, UnicodeDecodeError, ValueError) as error:

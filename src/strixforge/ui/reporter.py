@@ -29,7 +29,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
         super().__init__(outstream, options)
         self._code = 0
         self._not_done: list[str] = []
-        self._current = 0
+        self._said: set[str] = set()
 
     def execute_task(self, task: Any) -> None:
         """Say nothing: the tasks do."""
@@ -45,7 +45,9 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
             if task.meta and task.meta.get("output"):
                 self._not_done.append(task.meta["output"])
         elif isinstance(fail, Failure):
-            BOARD.error(str(fail.error))
+            if str(fail.error) not in self._said:
+                BOARD.error(str(fail.error))
+            self._said.add(str(fail.error))
             self._code = self._code or fail.error.exit_code
         else:  # a fault of ours: everything that helps to find it
             BOARD.error(f"{task.name}: {fail.get_msg()}")

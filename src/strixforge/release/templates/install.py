@@ -56,26 +56,36 @@ def verified_manifest() -> dict[str, Any]:
     return manifest
 
 
-def prepared(prefix: Path) -> None:
+def prepared(prefix: Path, manifest: dict[str, Any]) -> None:
     """Make the folder; refuse one that holds something else."""
     if prefix.exists() and any(prefix.iterdir()) and not (prefix / MARK).is_file():
         stop(2, f"{prefix} is not empty.", "next: name a new or empty folder")
     if prefix == HERE or HERE in prefix.parents:
         stop(2, "the folder lies inside the wheelhouse.", "next: name another folder")
-    for name in earlier_parts(prefix):
-        shutil.rmtree(prefix / name, ignore_errors=True)
+    parts = earlier_parts(prefix)
     prefix.mkdir(parents=True, exist_ok=True)
-    (prefix / MARK).write_text("{}\n")
+    # Written first, with the old parts and the new: an installation that is cut off is known too.
+    mark = {"complete": False, "parts": sorted({*parts, *new_parts(manifest)})}
+    (prefix / MARK).write_text(json.dumps(mark) + "\n")
+    for name in parts:
+        if (prefix / name).exists():
+            shutil.rmtree(prefix / name)
 
 
 def earlier_parts(prefix: Path) -> list[str]:
     """Return the folders that an earlier installation made here; all others are the user's."""
     try:
-        earlier = json.loads((prefix / MARK).read_text())
-        built = [entry["origin"].get("built") for entry in earlier.get("files", ())]
+        parts = json.loads((prefix / MARK).read_text())["parts"]
+        return [name for name in parts if name.isidentifier()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        built = []
-    return ["env", *(name for name in built if name and name.isidentifier())]
+        return []
+
+
+def new_parts(manifest: dict[str, Any]) -> list[str]:
+    """Return the folders that this installation makes below PREFIX."""
+    files = manifest["files"]
+    built = [one["origin"]["built"] for one in files if one["path"].startswith("prefixes/")]
+    return ["env", *built]
 
 
 def make_environment(prefix: Path) -> None:
@@ -152,26 +162,38 @@ def make_movable(prefix: Path) -> None:
         lines = content.split(b"\n")
         if lines[0].startswith(b"#!" + ours):
             path.write_bytes(start + b"\n".join(lines[1:]))
-        elif lines[0] == b"#!/bin/sh" and lines[1].startswith(b"'''exec'") and ours in lines[1]:
+        elif (
+            len(lines) > 3
+            and lines[0] == b"#!/bin/sh"
+            and lines[1].startswith(b"'''exec'")
+            and ours in lines[1]
+        ):
             path.write_bytes(start + b"\n".join(lines[3:]))
 
 
 def main(arguments: list[str]) -> int:
     """Install into the folder that is the one argument."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
-        stop(2, "use: install.sh PREFIX", "PREFIX is a new or empty folder")
-    prefix = Path(arguments[0]).absolute()
+        stop(
+            2,
+            "use: install.sh PREFIX",
+            "PREFIX is a new or empty folder, or an earlier installation",
+        )
+    prefix = Path(os.path.abspath(arguments[0]))  # noqa: PTH100 - links in the path stay
+    if ":" in str(prefix):
+        stop(2, "the folder's name holds a colon, which PATH cannot.", "next: name another folder")
     if platform.machine() != "x86_64" or sys.platform != "linux":
         stop(3, f"these wheels are for Linux on x86_64, not {sys.platform} {platform.machine()}.")
     os.umask(0o022)
     manifest = verified_manifest()
     try:
-        prepared(prefix)
+        prepared(prefix, manifest)
         make_environment(prefix)
         make_movable(prefix)
         unpack_prefixes(prefix, manifest)
         shutil.copyfile(HERE / "activate.sh", prefix / "activate.sh")
-        (prefix / MARK).write_text(json.dumps(manifest, indent=1) + "\n")
+        mark = {"complete": True, "parts": new_parts(manifest), "manifest": manifest}
+        (prefix / MARK).write_text(json.dumps(mark, indent=1) + "\n")
     except OSError as error:
         stop(5, f"{error.strerror}: {error.filename or prefix}", "next: mend that, and start again")
     count = sum(entry["path"].startswith("wheels/") for entry in manifest["files"])
