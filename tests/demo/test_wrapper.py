@@ -81,3 +81,42 @@ def test_the_locks_name_no_address() -> None:
         assert "--hash=sha256:" in text
         assert "://" not in text
         assert "index-url" not in text
+
+
+def test_the_environment_is_not_made_anew_under_a_run_that_uses_it(tmp_path: Path) -> None:
+    for name in ("requirements.lock", "pyproject.toml", "doit"):
+        shutil.copy(HOME / name, tmp_path / name)
+    (tmp_path / ".venv.lock").touch()
+    holder = subprocess.Popen(
+        ["flock", "-s", str(tmp_path / ".venv.lock"), "-c", "echo held; sleep 60"],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        waiting = subprocess.Popen(
+            [str(tmp_path / "doit"), "list"],
+            env={**clean_environment(), "STRIXFORGE_PYTHON": "/bin/false"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert waiting.stderr is not None
+        assert "another run still uses it" in waiting.stderr.readline()
+        assert waiting.poll() is None
+    finally:
+        os.killpg(holder.pid, 9)
+        holder.wait()
+    assert waiting.wait(20) == 3  # its turn came, and /bin/false is no Python
+    waiting.stderr.close()
+    if holder.stdout is not None:
+        holder.stdout.close()
+
+
+def test_help_is_ours_and_a_missing_lock_is_named(tmp_path: Path) -> None:
+    assert "use: ./doit" in doit([str(HOME / "doit"), "--help"], tmp_path).stdout
+    shutil.copy(HOME / "doit", tmp_path / "doit")
+    done = doit([str(tmp_path / "doit"), "list"], tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "git checkout requirements.lock" in done.stderr

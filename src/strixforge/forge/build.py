@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from uv import find_uv_bin
 
 from strixforge.audit.codeobjects import scan
@@ -190,9 +191,10 @@ def check_output(name: str, recipe: Recipe, arch: str, out: Path, *, shell: str)
                 fix=shell,
             )
         try:
+            parse_wheel_filename(wheels[0].name)
             with zipfile.ZipFile(wheels[0]) as zipped:
                 names = zipped.namelist()
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, InvalidWheelFilename) as error:
             raise GateError(
                 f"the wheel of {name} cannot be read: {error}.", where=str(wheels[0]), fix=shell
             ) from None
