@@ -13,7 +13,9 @@ PYTHON = f"{sys.base_prefix}/bin/python{sys.version_info[0]}.{sys.version_info[1
 
 
 def needs(tool: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(shutil.which(tool, path="/usr/bin:/bin") is None, reason=tool)
+    """Skip a test whose downloader this host lacks; .ci/run installs them all."""
+    missing = shutil.which(tool, path="/usr/bin:/bin") is None
+    return pytest.mark.skipif(missing, reason=f"{tool} is not installed")
 
 
 STEPS = [

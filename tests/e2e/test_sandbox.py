@@ -199,7 +199,6 @@ def test_what_a_step_leaves_running_ends_with_it(project: Project, either_sandbo
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="bubblewrap does it by itself")
 def test_orphans_of_a_step_do_not_pile_up(project: Project) -> None:
     # Each subshell ends before its child, which then belongs to the namespace's first process.
     step = "for i in $(seq 300); do (sleep 0.1 &); done; sleep 1; cat /proc/[0-9]*/stat"

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from packaging.utils import parse_wheel_filename
-
 from strixforge.audit.codeobjects import scan
 from strixforge.audit.gate import architecture_findings
 from strixforge.model.digests import file_sha256
@@ -180,12 +178,6 @@ def _item(staged: Path, path: str, origin: dict[str, str]) -> Item:
     file = staged / path
     file.chmod(0o644)
     return Item(path, file_sha256(file), file.stat().st_size, origin)
-
-
-def distribution(item: Item) -> tuple[str, str]:
-    """Return (name, version) of a wheel of the wheelhouse."""
-    name, version, _, _ = parse_wheel_filename(Path(item.path).name)
-    return str(name), str(version)
 
 
 def summary(items: list[Item]) -> dict[str, Any]:

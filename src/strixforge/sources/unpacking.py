@@ -204,13 +204,13 @@ class _Member(tarfile.TarInfo):
         """Refuse a negative size: the reader would go round for ever (CVE-2025-8194)."""
         if count < 0:
             raise tarfile.ReadError("a member has a negative size")
-        return super()._block(count)  # type: ignore[misc, no-any-return]  # private to tarfile
+        return super()._block(count)  # type: ignore[misc, no-any-return]  # tarfile publishes no type or hook for it
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         """Bound what is no file: names and extended headers."""
         if not self.isreg() and self.size > _MAX_HEADER:
             raise tarfile.ReadError("a header is larger than any real one")
-        return super()._proc_member(tar)  # type: ignore[misc, no-any-return]  # private to tarfile
+        return super()._proc_member(tar)  # type: ignore[misc, no-any-return]  # tarfile publishes no type or hook for it
 
 
 def _unpack_tar(archive: Path, root: Path, guard: _Guard, *, zstd: bool) -> None:
