@@ -1,33 +1,35 @@
 """Holds pins, addresses and toolchain folders against the rules of policy.toml."""
 
-import json
 import os
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from strixforge.host.gpu import Gpu, Gpus
 from strixforge.model.errors import PolicyError
-from strixforge.model.lock import Lock, Pin, Stack
-from strixforge.model.policy import PRODUCTS, Rule, versions_in_location
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One place where a toolchain version shows itself."""
-
-    product: str
-    version: str
-    place: str
-    cure: str = ""
-    """What to type instead, where it is known."""
+from strixforge.model.lock import Lock, Stack
+from strixforge.model.packages import PackageList
+from strixforge.model.pins import Pin
+from strixforge.model.policy import (
+    PRODUCTS,
+    Evidence,
+    HostRule,
+    Product,
+    Rule,
+    Rules,
+    versions_in_location,
+)
+from strixforge.toolchain.identity import versions as versions_of
 
 
 class Policy:
     """The rules, and the lock that alternatives are taken from."""
 
-    def __init__(self, rules: tuple[Rule, ...], file: Path, lock: Lock) -> None:
+    def __init__(self, rules: Rules, file: Path, lock: Lock) -> None:
         """Keep the rules; `file` is named in refusals."""
-        self._rules = rules
+        self._rules = rules.releases
+        self._hosts = rules.hosts
         self._file = file
         self._lock = lock
 
@@ -45,7 +47,35 @@ class Policy:
 
     def check_toolchain(self, root: Path) -> list[str]:
         """Check the identity files of an unpacked or installed toolchain."""
-        return self.check(in_toolchain(root))
+        return self.check(versions_of(root))
+
+    def check_host(
+        self, version: str, gpus: Gpus, arch: str, place: str
+    ) -> tuple[list[str], PolicyError | None]:
+        """Hold a toolchain's release against the GPU and kernel that will run what it builds.
+
+        Returns warnings, and the refusal where there is one: raised before anything long begins.
+        """
+        warnings: list[str] = []
+        refusal: PolicyError | None = None
+        for rule in self._hosts:
+            gpu = gpus.of(rule.gpu) if rule.gpu == arch else None
+            if gpu is None or not rule.fits(version) or not _holds(rule, gpu, gpus):
+                continue
+            if rule.verdict == "warn":
+                warnings.append(f"this machine, ROCm {version}: {rule.reason} ({rule.id})")
+            elif refusal is None:
+                known = rule.stack in self._lock.stacks
+                other = f"Use ./doit stack={rule.stack} …" if known else "Pin another ROCm"
+                if rule.stack and not known:
+                    other += f" (a stack {rule.stack})"
+                refusal = PolicyError(
+                    f"ROCm {version} does not work on this machine: rule {rule.id}.",
+                    where=f"{place}\nrule: {self._file}",
+                    cause="\n".join([rule.reason, *(f"source: {one}" for one in rule.sources)]),
+                    fix=f"{other}, or build for another machine: ./doit target=elsewhere …",
+                )
+        return warnings, refusal
 
     def _refusal(self, rule: Rule, one: Evidence) -> PolicyError:
         good = [stack.name for stack in self._lock.stacks.values() if self._allows(stack)]
@@ -68,16 +98,47 @@ class Policy:
         )
 
 
+def _holds(rule: HostRule, gpu: Gpu, gpus: Gpus) -> bool:
+    """Say whether kernel and firmware are those that a rule speaks of."""
+    exports = not rule.kernel_exports or rule.kernel_exports in gpu.properties
+    lacks = not rule.kernel_lacks or rule.kernel_lacks not in gpu.properties
+    firmware = not rule.mes_firmware or not gpus.mes_firmware.isdisjoint(rule.mes_firmware)
+    return exports and lacks and firmware
+
+
 def in_pin(pin: Pin, lock_file: str) -> list[Evidence]:
     """Return what a pin shows of toolchain versions: its version, address, path and ref."""
     place = f"{lock_file}: pin of {pin.component}"
     found = in_choice({pin.component: pin.version}, place)
-    found += _in_location(f"{getattr(pin, 'name', '')}-{pin.version}", place)
-    for field in ("url", "path", "ref"):
-        text = getattr(pin, field, "")
+    found += in_location(f"{getattr(pin, 'name', '')}-{pin.version}", place)
+    texts = [(field, getattr(pin, field, "")) for field in ("url", "path", "ref")]
+    texts += [("also", one) for one in getattr(pin, "also", ())]
+    for field, text in texts:
         folder = f"{pin.component}/" if field == "ref" else ""  # a tag v7.0.1 is its component's
-        found += _in_location(folder + text, f"{place}, {field} {text}")
+        found += in_location(folder + text, f"{place}, {field} {text}")
     return found
+
+
+def in_packages(packages: PackageList, place: str) -> list[Evidence]:
+    """Return what Debian packages show: AMD's carry the ROCm release in their versions.
+
+    Distributions number HIP and its compiler driver after the release that they are of.
+    """
+    found = []
+    for package in packages.package:
+        where = f"{place}: {package}"
+        found += in_location(package.path, where)
+        product = next((p for n, p in _NAMED_AFTER.items() if n.fullmatch(package.name)), None)
+        if product is not None:
+            found.append(Evidence(product, package.version, where))
+    return found
+
+
+# Debian's packages whose own version is that of the product.
+_NAMED_AFTER: dict[re.Pattern[str], Product] = {
+    re.compile(r"rocm(-core|-dev|-utils|-libs)?"): "rocm",
+    re.compile(r"libamdhip64(-[0-9]+|-dev)|hip-dev|hip-runtime-amd|hipcc"): "hip",
+}
 
 
 def in_choice(versions: Mapping[str, str], place: str = "") -> list[Evidence]:
@@ -87,7 +148,7 @@ def in_choice(versions: Mapping[str, str], place: str = "") -> list[Evidence]:
         where = place or f"{name}={version}, as asked for"
         if name in PRODUCTS:
             found.append(Evidence(name, version, where))
-        found += _in_location(f"{name}-{version}", where)
+        found += in_location(f"{name}-{version}", where)
     return found
 
 
@@ -99,62 +160,14 @@ def in_environment(environ: Mapping[str, str]) -> list[Evidence]:
         if not path:
             continue
         place, resolved = f"{name}={path}", os.path.realpath(path)
-        found += _in_location(path, place)
-        found += _in_location(resolved, f"{place} -> {resolved}")
-        found += in_toolchain(Path(path))
-        cure = f"unset {name}    (builds do not use it), or let it name another ROCm"
+        found += in_location(path, place)
+        found += in_location(resolved, f"{place} -> {resolved}")
+        found += versions_of(Path(path))
+        cure = f"unset {name}    (only a `system` pin uses it), or let it name another ROCm"
         found = [replace(one, cure=one.cure or cure) for one in found]
     return found
 
 
-def in_toolchain(root: Path) -> list[Evidence]:
-    """Return what the identity files below a toolchain folder show.
-
-    `.info/version` is written by all ROCm releases; TheRock's manifest carries the exact one
-    (schema: ROCm/TheRock build_tools/generate_therock_manifest.py at 0c509634). Raises PolicyError
-    for one that cannot be read: what it is cannot be known then.
-    """
-    found = []
-    for info in sorted((root / ".info").glob("version*")):
-        if info.suffix == ".json":
-            found += _in_json(info, "rocm")
-        else:
-            found.append(Evidence("rocm", _read(info).strip()[:100], str(info)))
-    for manifest in (root / "share" / "therock", root):
-        if (manifest / "therock_manifest.json").exists():
-            found += _in_json(manifest / "therock_manifest.json", "therock")
-    return found
-
-
-def _in_location(text: str, place: str) -> list[Evidence]:
+def in_location(text: str, place: str) -> list[Evidence]:
+    """Return what an address, path or file name shows."""
     return [Evidence(product, version, place) for product, version in versions_in_location(text)]
-
-
-def _in_json(path: Path, product: str) -> list[Evidence]:
-    """Return the versions that a JSON object names at its top."""
-    try:
-        content = json.loads(_read(path))
-    except (ValueError, RecursionError):
-        raise _unreadable(path, "it is not JSON") from None
-    table = content if isinstance(content, dict) else {}
-    return [
-        Evidence(product, value, f"{path}: {key}")
-        for key, value in table.items()
-        if key.endswith("version") and isinstance(value, str)
-    ]
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise _unreadable(path, error.strerror or str(error)) from None
-
-
-def _unreadable(path: Path, why: str) -> PolicyError:
-    return PolicyError(
-        f"the version of a toolchain cannot be read: {why}.",
-        where=str(path),
-        cause="A toolchain that does not say what it is could be one that is refused.",
-        fix="Make the file readable, or use another toolchain.",
-    )

@@ -1,16 +1,21 @@
-"""What `doit lock` writes: hashes of patches and of Python requirements."""
+"""What `doit lock` writes: hashes of patches, Debian packages and Python requirements."""
 
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from uv import find_uv_bin
 
 from strixforge.model.errors import FetchError
 from strixforge.model.lock import Lock
+from strixforge.model.packages import PackageList, list_file, render
 from strixforge.model.patch import load_patches
+from strixforge.model.pins import UNRESOLVED, AptPin, ArchivePin
 from strixforge.release.inputs import wheelhouse_requirements
+from strixforge.sources import Progress
+from strixforge.sources.cache import Cache
 from strixforge.sources.index_config import as_url, index_config
 from strixforge.workspace import Workspace
 
@@ -65,6 +70,75 @@ def lock_patches(home: Path, lock: Lock) -> list[str]:
                 del table[name]
         _replace(lock.file, tomlkit.dumps(document))
     return sorted(changed)
+
+
+def lock_packages(ws: Workspace) -> list[tuple[str, PackageList, bool]]:
+    """Resolve the Debian packages of the root and of the stack's apt pins.
+
+    Returns (name, packages, whether they changed). A list whose packages are the same is left as it
+    is. Raises FetchError, IntegrityError or HostError.
+    """
+    from strixforge.sources.apt.locking import resolve
+
+    done = []
+    stack = ws.lock.stack(ws.plan.stack)
+    for component in ws.plan.components.values():
+        pin = component.pin
+        if not isinstance(pin, AptPin):
+            continue
+        found = resolve(
+            pin, ws.lock.repositories, ws.settings.mirrors, allow_expired=bool(stack.allow_expired)
+        )
+        path = list_file(ws.settings.home, pin)
+        changed = found.digest() != pin.sha256 or not path.is_file()
+        if changed:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, render(found))
+            _set_sha256(ws, pin, found.digest())
+        done.append((component.name, found, changed))
+    return done
+
+
+def lock_archives(ws: Workspace) -> Iterator[tuple[str, str]]:
+    """Download what is pinned to an address without a hash, and write its hash to the lock.
+
+    Yields (name, sha256). Raises FetchError.
+    """
+    from strixforge.ui.board import BOARD
+
+    for name, component in ws.plan.components.items():
+        pin = component.pin
+        if isinstance(pin, ArchivePin) and pin.sha256 == UNRESOLVED:
+            with BOARD.activity(name) as activity:
+                what = f"{name} {pin.version}"
+                sha256 = _download(pin, what, ws.cache, activity.progress)
+            _set_sha256(ws, pin, sha256)
+            yield name, sha256
+
+
+def _download(pin: ArchivePin, what: str, cache: Cache, progress: Progress) -> str:
+    """Return the sha256 of what the first address gives that answers."""
+    from strixforge.sources.http import first_download
+
+    trouble: FetchError | None = None
+    for url in (pin.url, *pin.also):
+        try:
+            return first_download(url, cache, progress, what=what)
+        except FetchError as error:
+            trouble = trouble or error
+    raise trouble or FetchError(f"{what} has no address.")
+
+
+def _set_sha256(ws: Workspace, pin: AptPin | ArchivePin, sha256: str) -> None:
+    """Write a hash into its pin in the lock: a root's, or one of this run's stack."""
+    import tomlkit
+
+    document = tomlkit.parse(ws.lock.file.read_text(encoding="utf-8"))
+    pins = document["stack"][ws.plan.stack]["pin"]
+    for entry in document.get("root", []) if pin.component == ws.plan.root else pins:
+        if entry["component"] == pin.component and entry["version"] == pin.version:
+            entry["sha256"] = sha256
+    _replace(ws.lock.file, tomlkit.dumps(document))
 
 
 def lock_tools(home: Path) -> bool:

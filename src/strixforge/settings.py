@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from strixforge.model.errors import UsageError
 from strixforge.model.loading import nearest
@@ -18,6 +19,9 @@ VARIABLES = {
     "store": "folder of finished artifacts (build/store)",
     "cache": "folder of downloads, shared by clones (XDG cache folder)",
     "sandbox": "auto, bwrap or unshare",
+    "root": "the file system that builds see: host, or a root of toolchain.lock",
+    "target": "where what is built will run: here, or elsewhere",
+    "mirror": "address of a Debian or Ubuntu mirror, tried before those of apt's configuration",
 }
 _PREFIX = "STRIXFORGE_"
 # STRIXFORGE_ names that are not variables of a run.
@@ -37,6 +41,11 @@ class Settings:
     store: Path
     cache: Path
     sandbox: str
+    root: str
+    """`host`, or a root of the lock."""
+    mirrors: tuple[str, ...]
+    elsewhere: bool
+    """What is built is for other machines than this one."""
     versions: dict[str, str]
     """Component to the version asked for, as it was written."""
     given: dict[str, str]
@@ -49,8 +58,12 @@ class Settings:
 
     def words(self) -> str:
         """Return the variables to repeat in a command that is shown to the user."""
-        words = {"stack": self.stack, **self.given}
-        return "".join(f"{shlex.quote(f'{name}={value}')} " for name, value in words.items())
+        return words({"stack": self.stack, **self.given})
+
+
+def words(given: Mapping[str, str]) -> str:
+    """Return variables as they are typed, each with a space after it."""
+    return "".join(f"{shlex.quote(f'{name}={value}')} " for name, value in given.items())
 
 
 def read_settings(
@@ -98,6 +111,9 @@ def read_settings(
         store=_folder("store", values["store"], here) or home / "build" / "store",
         cache=_folder("cache", values["cache"], here) or _cache_home(environ) / "strixforge",
         sandbox=_sandbox(values["sandbox"] or "auto"),
+        root=_root(values["root"] or stack.root, lock),
+        mirrors=_mirrors(values["mirror"]),
+        elsewhere=_elsewhere(values["target"] or "here"),
         versions=versions,
         given=dict(given),
     )
@@ -118,6 +134,39 @@ def _sandbox(text: str) -> str:
             fix="sandbox=auto, bwrap or unshare",
         )
     return text
+
+
+def _root(text: str, lock: Lock) -> str:
+    lock.root(text, where="root")
+    return text
+
+
+def _elsewhere(text: str) -> bool:
+    if text not in ("here", "elsewhere"):
+        raise UsageError(
+            f"there is no target '{text}'.", where="target", fix="target=here or elsewhere"
+        )
+    return text == "elsewhere"
+
+
+def _mirrors(text: str) -> tuple[str, ...]:
+    mirrors = tuple(text.split())
+    for one in mirrors:
+        if not _is_address(one):
+            raise UsageError(
+                f"'{one}' is no address of a mirror.",
+                where="mirror",
+                fix="mirror=https://HOST/debian    (several in quotes, with spaces between)",
+            )
+    return tuple(one.rstrip("/") for one in mirrors)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        urlsplit(text).port  # noqa: B018 - it is parsed when it is read
+    except ValueError:
+        return False
+    return re.match(r"(https?|file)://[^/\s]*/", text + "/") is not None
 
 
 def _jobs(text: str) -> int | None:

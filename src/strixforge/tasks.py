@@ -13,8 +13,10 @@ from typing import Any
 from doit import get_initial_workdir
 
 from strixforge.actions import building, collecting, fetching, upkeep, views
-from strixforge.actions.shown import shown
+from strixforge.actions.shown import shown, with_words
 from strixforge.model.errors import InterruptedRunError, StrixforgeError, UsageError
+from strixforge.settings import words
+from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace, open_workspace
 
 Task = dict[str, Any]
@@ -49,11 +51,11 @@ def load(home: Path, given: Mapping[str, str]) -> Workspace:
         signal.signal(number, _as_interrupt)
     try:
         _refuse_repeated(sys.argv[1:])
-        return open_workspace(home, given, here=Path(get_initial_workdir()))
+        ws = open_workspace(home, given, here=Path(get_initial_workdir()))
+        BOARD.warnings = ws.warnings
+        return ws  # noqa: TRY300 - it is short as it is
     except StrixforgeError as error:
-        from strixforge.ui.board import BOARD
-
-        BOARD.error(str(error))
+        BOARD.error(str(with_words(error, words(given))))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(InterruptedRunError.exit_code)
@@ -84,16 +86,21 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
     yield _simple("status", "the stack at a glance, and what to type next", ws, views.status)
     yield _simple("plan", "order, keys, and what would be built or restored", ws, views.plan)
     yield _simple("explain", "why components are built again: what changed", ws, views.explain)
-    yield _simple("lock", "write the hashes of patches and Python requirements", ws, upkeep.lock)
+    yield _simple(
+        "lock",
+        "write the hashes of packages, patches, requirements and new archives",
+        ws,
+        upkeep.lock,
+    )
     yield from _fetch(ws)
     for name in ws.plan.components:
         yield _build(ws, name)
     yield _wheelhouse(ws)
-    for name, component in ws.plan.components.items():
+    for name in ws.plan.components:
         fetch = [f"fetch:{name}"]
         summary = f"unpack and patch the source of {name}"
         yield _simple(f"prepare_{name}", summary, ws, building.prepare, name, task_dep=fetch)
-        needs = [f"build_{need}" for need in component.recipe.needs]
+        needs = [f"build_{need}" for need in ws.plan.needs(name)]
         summary = f"a shell in the sandbox of {name}, where its build stopped"
         yield _simple(f"shell_{name}", summary, ws, building.shell, name, task_dep=fetch + needs)
     yield from _for_developers(ws)
@@ -116,8 +123,8 @@ def _for_developers(ws: Workspace) -> Iterator[Task]:
     yield _simple("lock_tools", summary, ws, upkeep.relock_tools)
 
 
-def _action(function: Any, *arguments: object) -> tuple[Any, ...]:
-    return (shown(functools.partial(function, *arguments)),)
+def _action(function: Any, ws: Workspace, *arguments: object) -> tuple[Any, ...]:
+    return (shown(functools.partial(function, ws, *arguments), ws.settings.words()),)
 
 
 def _simple(
@@ -169,7 +176,7 @@ def _build(ws: Workspace, name: str) -> Task:
         "basename": f"build_{name}",
         "doc": component.recipe.summary,
         "actions": [_action(building.build, ws, name)],
-        "task_dep": [f"_sources_{name}", *(f"build_{need}" for need in component.recipe.needs)],
+        "task_dep": [f"_sources_{name}", *(f"build_{need}" for need in ws.plan.needs(name))],
         "targets": [str(ws.state_file(name))],
         "uptodate": [functools.partial(_quiet, ws.up_to_date, name)],
         "io": {"capture": False},

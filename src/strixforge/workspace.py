@@ -1,26 +1,39 @@
 """One run's view of everything: settings, plan, policy, cache and store, and what is built."""
 
+import contextlib
 import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from strixforge.forge.hostroot import host_root
+from strixforge.host.gpu import find_gpus
 from strixforge.model.digests import document_digest, file_sha256
-from strixforge.model.errors import IntegrityError
-from strixforge.model.lock import Lock, load_lock, require_pinned
+from strixforge.model.errors import GateError, IntegrityError, PolicyError, UnpinnedError
+from strixforge.model.lock import Lock, load_lock
+from strixforge.model.packages import list_file, load_packages
 from strixforge.model.patch import require_locked
-from strixforge.model.policy import load_policy
+from strixforge.model.pins import AptPin, LocalPin, SystemPin, require_pinned
+from strixforge.model.policy import Evidence, load_policy
 from strixforge.plan.graph import Component, Plan, load_plan
 from strixforge.plan.keys import KeyDocument, key_document
-from strixforge.policy import Policy, in_choice, in_environment, in_pin
+from strixforge.policy import (
+    Policy,
+    in_choice,
+    in_environment,
+    in_location,
+    in_packages,
+    in_pin,
+)
 from strixforge.settings import Settings, read_settings
-from strixforge.sources import kind_of
+from strixforge.sources import Site, kind_of
 from strixforge.sources.cache import Cache
 from strixforge.store.store import Record, Store
+from strixforge.toolchain.claim import check_claim, check_targets
+from strixforge.toolchain.toolchain import Toolchain, open_toolchain
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +56,49 @@ class Workspace:
     ) -> None:
         """Use `open_workspace`."""
         self.warnings = warnings
-        """What the policy warns about in the chosen stack."""
+        """What this run must be told: of the policy, and of what the stack allows."""
         self.settings = settings
         self.lock = lock
         self.policy = policy
         self.plan = plan
         self.cache = Cache(settings.cache)
+        self.site = Site(
+            home=settings.home,
+            cache=self.cache,
+            repositories=lock.repositories,
+            mirrors=settings.mirrors,
+        )
         self.store = Store(settings.store)
         self.forge_lock = threading.Lock()
         """Held while a component builds: one at a time, with all jobs."""
+        self.host_refusal: PolicyError | None = None
+        """Why what this stack builds cannot run here."""
         self._sources: dict[str, str] = {}
         self._built: dict[str, Status] = {}
 
     @cached_property
-    def root(self) -> dict[str, str]:
-        """The root's part of every key document."""
+    def _host_root(self) -> dict[str, str]:
         return host_root(self.settings.cache)
+
+    def root_key(self, component: Component) -> dict[str, str]:
+        """Return the root's part of a component's key document: nothing where no step runs."""
+        if not component.is_built:
+            return {"kind": "none"}
+        if self.plan.root is None:
+            return self._host_root
+        record = self.status(self.plan.root).record
+        if record is None:  # pragma: no cover - _status has looked
+            raise GateError(f"the root {self.plan.root} is not unpacked.")
+        return {"kind": "packages", "tree": record.output}
+
+    def site_of(self, component: Component) -> Site:
+        """Return what the component's source is taken from; a system's lies in the root."""
+        if self.plan.root is None or not isinstance(component.pin, SystemPin):
+            return self.site
+        record = self.status(self.plan.root).record
+        if record is None:  # pragma: no cover - _status has looked
+            raise GateError(f"the root {self.plan.root} is not unpacked.")
+        return replace(self.site, root=self.store.tree(record.output))
 
     def status(self, name: str) -> Status:
         """Follow the records from the leaves to `name`."""
@@ -72,6 +112,11 @@ class Workspace:
     def forget(self) -> None:
         """Look at the store anew: artifacts were set aside."""
         self._built.clear()
+
+    def require_host(self) -> None:
+        """Raise PolicyError where what is built cannot run here, before anything long begins."""
+        if self.host_refusal is not None:
+            raise self.host_refusal
 
     def require_patches(self, component: Component) -> None:
         """Check the component's patches against the lock, and that none of the lock's is gone.
@@ -93,9 +138,13 @@ class Workspace:
     def require_unchanged(self, component: Component) -> None:
         """Raise IntegrityError when source or patches changed since this run computed the key."""
         kind = kind_of(component.pin)
-        same = kind.digest(component.pin, self.settings.home) == self._sources[component.name]
+        now = kind.digest(component.pin, self.site_of(component))
+        same = now == self._sources[component.name]
         for patch in component.patches:
             same = same and file_sha256(patch.path) == patch.sha256
+        for need in component.recipe.needs:  # what is installed on the host can change too
+            if isinstance(self.plan.components[need].pin, SystemPin):
+                self.require_unchanged(self.plan.components[need])
         if not same:
             raise IntegrityError(
                 f"the source or a patch of {component.name} changed while it was built.",
@@ -109,16 +158,21 @@ class Workspace:
         self.require_patches(component)
         needs: dict[str, str] = {}
         waits = []
-        for need in component.recipe.needs:
+        for need in self.plan.needs(name):
             record = self.status(need).record
             if record is None:
                 waits.append(need)
-            else:
+            elif need != self.plan.root:
                 needs[need] = record.output
         if waits:
             return Status(None, None, None, tuple(waits))
         document = key_document(
-            component, self.plan, source=self._source(component), root=self.root, needs=needs
+            component,
+            self.plan,
+            {need: self.toolchain(need).facts.texts() for need in self._toolchains(component)},
+            source=self._source(component),
+            root=self.root_key(component),
+            needs=needs,
         )
         key = document_digest(document)
         record = self.store.record(key)
@@ -133,7 +187,7 @@ class Workspace:
                 component.pin, where=f"{self.lock.file}: stack.{self.plan.stack}, {component.name}"
             )
             kind = kind_of(component.pin)
-            self._sources[component.name] = kind.digest(component.pin, self.settings.home)
+            self._sources[component.name] = kind.digest(component.pin, self.site_of(component))
         return self._sources[component.name]
 
     def state_file(self, name: str) -> Path:
@@ -163,13 +217,42 @@ class Workspace:
         self.check_toolchain(name, self.store.tree(status.record.output))
         return True
 
+    def _toolchains(self, component: Component) -> list[str]:
+        needs = component.recipe.needs
+        return [one for one in needs if self.plan.components[one].recipe.output == "toolchain"]
+
+    def toolchain(self, name: str) -> Toolchain:
+        """Return a toolchain that is in the store, or on the system. Raises GateError."""
+        record = self.status(name).record
+        if record is None:
+            raise GateError(f"the toolchain {name} is not there.", fix=f"./doit build_{name}")
+        return self._open(name, self.store.tree(record.output))
+
+    def _open(self, name: str, tree: Path) -> Toolchain:
+        component = self.plan.components[name]
+        return open_toolchain(component.pin, tree, self.site_of(component).root)
+
     def check_toolchain(self, name: str, tree: Path) -> None:
         """Ask the policy about a toolchain each time it is used: rules may be younger than it.
 
-        Raises PolicyError.
+        Raises PolicyError, or GateError for one that is another release than its pin says.
         """
-        if self.plan.components[name].recipe.output == "toolchain":
-            self.warnings += self.policy.check_toolchain(tree)
+        component = self.plan.components[name]
+        if component.recipe.output == "toolchain":
+            toolchain = self._open(name, tree)
+            self.warnings += self.policy.check_toolchain(toolchain.folder)
+            self.warnings += check_claim(toolchain.folder, name, component.pin.version)
+            check_targets(toolchain.facts, name, self.plan.arch)
+
+
+def _in_packages(home: Path, lock: Lock, pin: AptPin) -> list[Evidence]:
+    """Return what an apt pin's repositories and packages show of toolchain versions."""
+    found: list[Evidence] = []
+    for name in pin.repositories:
+        found += in_location(lock.repositories[name].url or "", f"{lock.file}: repository.{name}")
+    with contextlib.suppress(IntegrityError, UnpinnedError):  # nothing of it is built then
+        found += in_packages(load_packages(home, pin), str(list_file(home, pin)))
+    return found
 
 
 def open_workspace(
@@ -188,7 +271,31 @@ def open_workspace(
     policy = Policy(load_policy(policy_file), policy_file, lock)
     settings = read_settings(home, lock, given, environ, here=here)
     warnings = policy.check([*in_choice(settings.versions), *in_environment(environ)])
-    plan = load_plan(home, lock, settings.stack, settings.arch, settings.versions)
+    plan = load_plan(home, lock, settings.stack, settings.arch, settings.versions, settings.root)
     for component in plan.components.values():
         warnings += policy.check(in_pin(component.pin, str(lock.file)))
-    return Workspace(settings, lock, policy, plan, warnings)
+        if isinstance(component.pin, AptPin):
+            warnings += policy.check(_in_packages(home, lock, component.pin))
+    if reason := lock.stack(settings.stack).allow_expired:
+        warnings.append(f"expired package indexes are accepted: {reason} (allow-expired)")
+    ws = Workspace(settings, lock, policy, plan, warnings)
+    if not settings.elsewhere:
+        _check_host(ws)
+    return ws
+
+
+def _check_host(ws: Workspace) -> None:
+    """Note what the policy says of the stack's ROCm on this machine's GPU."""
+    for component in ws.plan.components.values():
+        pin = component.pin
+        # A stand-in of this repository, and a distribution's HIP in a root, are no ROCm release.
+        real = not isinstance(pin, LocalPin) and (
+            not isinstance(pin, SystemPin) or ws.plan.root is None
+        )
+        if component.recipe.output == "toolchain" and real:
+            place = f"{ws.lock.file}: pin of {component.name}"
+            found = ws.policy.check_host(pin.version, find_gpus(), ws.plan.arch, place)
+            ws.warnings += found[0]
+            ws.host_refusal = found[1]
+            if found[1] is not None:
+                ws.warnings.append(f"{found[1].what} Nothing is built before that is mended.")

@@ -3,11 +3,13 @@
 import functools
 import shutil
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from strixforge.actions.fetching import fetch
 from strixforge.model.errors import GateError
 from strixforge.plan.graph import Component
+from strixforge.policy import in_location
 from strixforge.store.lock import exclusive
 from strixforge.store.store import Record
 from strixforge.ui.board import BOARD
@@ -15,6 +17,8 @@ from strixforge.workspace import Workspace
 
 if TYPE_CHECKING:
     from strixforge.forge import build as forge
+    from strixforge.forge.roots import Root
+    from strixforge.toolchain.toolchain import Toolchain
 
 
 def prepare(ws: Workspace, name: str) -> None:
@@ -26,7 +30,7 @@ def prepare(ws: Workspace, name: str) -> None:
     target = ws.settings.build / "work" / ws.plan.stack / f"{name}.prepared"
     target.parent.mkdir(parents=True, exist_ok=True)
     with _work_lock(ws, name):
-        forge_prepare(component, ws.cache, ws.settings.home, target)
+        forge_prepare(component, ws.site_of(component), target)
     for patch in component.patches:
         BOARD.say(name, f"applied {patch.path.name}: {patch.description}")
     for patch, why in component.skipped:
@@ -36,6 +40,7 @@ def prepare(ws: Workspace, name: str) -> None:
 
 def build(ws: Workspace, name: str) -> None:
     """Restore the component by its key, or build and publish it."""
+    ws.require_host()
     status = ws.status(name)
     if status.key is None or status.document is None:
         raise GateError(f"{name} waits for {', '.join(status.waits_for)}.")
@@ -66,10 +71,13 @@ def _build(ws: Workspace, name: str) -> Record:
         ws.forge_lock,
         BOARD.activity(name) as activity,
     ):
-        BOARD.say(name, f"log: {bench.log}")
+        if component.is_built:
+            BOARD.say(name, f"log: {bench.log}")
         built = forge.build(
             component, ws.plan, bench, functools.partial(BOARD.say, name), activity.line
         )
+        if component.recipe.output == "toolchain":
+            ws.policy.check(in_location(built.folder, f"the top folder of {name}'s archive"))
         ws.check_toolchain(name, built.out)
         ws.require_unchanged(component)
         document = ws.status(name).document
@@ -84,26 +92,46 @@ def make_bench(ws: Workspace, component: Component) -> "forge.Bench":
     """Return where a component is built, its needs verified."""
     from strixforge.forge import build as forge
 
-    needs = {}
+    needs: dict[str, Path] = {}
+    toolchains: dict[str, Toolchain] = {}
     for need in component.recipe.needs:
         record = ws.status(need).record
         if record is None:
             raise GateError(
                 f"{component.name} needs {need}, which is not built.", fix=f"./doit build_{need}"
             )
-        needs[need] = ws.store.verified(record.output, what=need)
-        ws.check_toolchain(need, needs[need])
+        tree = ws.store.verified(record.output, what=need)
+        if ws.plan.components[need].recipe.output == "toolchain":
+            ws.check_toolchain(need, tree)
+            toolchains[need] = ws.toolchain(need)
+        else:
+            needs[need] = tree
     settings = ws.settings
     return forge.Bench(
-        home=settings.home,
-        cache=ws.cache,
+        site=ws.site_of(component),
+        root=_root(ws, component),
         work=settings.build / "work" / ws.plan.stack / component.name,
         log=settings.build / "logs" / ws.plan.stack / f"{component.name}.log",
         sandbox=settings.sandbox,
         jobs=settings.jobs,
         needs=needs,
+        toolchains=toolchains,
         words=settings.words(),
     )
+
+
+def _root(ws: Workspace, component: Component) -> "Root":
+    """Return the file system that a component's steps see, verified."""
+    from strixforge.forge import roots
+
+    if ws.plan.root is None or not component.is_built:
+        return roots.host()
+    record = ws.status(ws.plan.root).record
+    if record is None:
+        raise GateError(
+            f"the root {ws.plan.root} is not unpacked.", fix=f"./doit build_{ws.plan.root}"
+        )
+    return roots.tree(ws.store.verified(record.output, what=ws.plan.root))
 
 
 def shell(ws: Workspace, name: str) -> None:

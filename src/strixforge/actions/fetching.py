@@ -1,6 +1,6 @@
 """Downloads: sources, build requirements, and what the wheelhouse takes from the index."""
 
-from strixforge.model.lock import require_pinned
+from strixforge.model.pins import require_pinned
 from strixforge.plan.requirements import Requirements, load_requirements
 from strixforge.release.inputs import wheelhouse_requirements
 from strixforge.sources import kind_of
@@ -20,18 +20,20 @@ def lacks_sources(ws: Workspace, name: str) -> bool:
     from strixforge.sources.index import wheel_missing
 
     component = ws.plan.components[name]
-    return kind_of(component.pin).missing(component.pin, ws.cache) or any(
-        wheel_missing(locked, ws.cache) for locked in component.requirements.locked
+    return kind_of(component.pin).missing(component.pin, ws.site) or any(
+        wheel_missing(locked, component.python, ws.cache)
+        for locked in component.requirements.locked
     )
 
 
 def fetch(ws: Workspace, name: str) -> None:
     """Download the component's source and the wheels of its build requirements, in parallel."""
     component = ws.plan.components[name]
+    ws.require_host()
     require_pinned(component.pin, where=f"{ws.lock.file}: {name}")
-    if kind_of(component.pin).missing(component.pin, ws.cache):
+    if kind_of(component.pin).missing(component.pin, ws.site):
         with BOARD.activity(f"fetch {name}") as activity:
-            kind_of(component.pin).fetch(component.pin, ws.cache, activity.progress)
+            kind_of(component.pin).fetch(component.pin, ws.site, activity.progress)
         BOARD.say(name, f"fetched {component.pin.version}")
     fetch_requirements(ws, name, component.requirements)
 
@@ -42,12 +44,12 @@ def fetch_requirements(ws: Workspace, name: str, requirements: Requirements) -> 
 
     from strixforge.sources.index import fetch_wheel, wheel_missing
 
-    wanted = [one for one in requirements.locked if wheel_missing(one, ws.cache)]
+    wanted = [one for one in requirements.locked if wheel_missing(one, ws.plan.python, ws.cache)]
 
     def one(number: int) -> None:
         locked = wanted[number]
         with BOARD.activity(locked.name) as activity:
-            fetch_wheel(locked, ws.cache, activity.progress)
+            fetch_wheel(locked, ws.plan.python, ws.cache, activity.progress)
 
     pool = ThreadPoolExecutor(max_workers=_DOWNLOADS)
     try:
@@ -61,7 +63,9 @@ def fetch_requirements(ws: Workspace, name: str, requirements: Requirements) -> 
 def runtime(ws: Workspace) -> Requirements:
     """Return the locked wheels that the wheelhouse takes from the index."""
     path = ws.settings.home / "locks" / ws.plan.stack / "wheelhouse.txt"
-    return load_requirements(path, wheelhouse_requirements(ws.plan), what="wheelhouse")
+    return load_requirements(
+        path, wheelhouse_requirements(ws.plan), ws.plan.python, what="wheelhouse"
+    )
 
 
 def fetch_runtime(ws: Workspace) -> None:
@@ -73,4 +77,4 @@ def lacks_runtime(ws: Workspace) -> bool:
     """Say whether a wheel that the wheelhouse takes from the index is not in the cache."""
     from strixforge.sources.index import wheel_missing
 
-    return any(wheel_missing(one, ws.cache) for one in runtime(ws).locked)
+    return any(wheel_missing(one, ws.plan.python, ws.cache) for one in runtime(ws).locked)

@@ -2,13 +2,25 @@
 
 import errno
 import functools
+import re
 from collections.abc import Callable
 
 from strixforge.model.errors import HostError, StrixforgeError
 
+_COMMAND = re.compile(r"\./doit (?=[a-z_]+(?![a-z_]*[=:]))")
 
-def shown(action: Callable[[], object]) -> Callable[[], object]:
-    """Wrap an action: its errors reach the reporter as blocks instead of tracebacks."""
+
+def with_words(error: StrixforgeError, words: str) -> StrixforgeError:
+    """Repeat the run's variables in the commands that an error tells to type next."""
+    error.fix = _COMMAND.sub(lambda _: f"./doit {words}", error.fix)
+    return error
+
+
+def shown(action: Callable[[], object], words: str) -> Callable[[], object]:
+    """Wrap an action: its errors reach the reporter as blocks instead of tracebacks.
+
+    `words` are the run's variables, to repeat in what to type next.
+    """
 
     @functools.wraps(action)
     def run() -> object:
@@ -17,7 +29,7 @@ def shown(action: Callable[[], object]) -> Callable[[], object]:
         try:
             action()
         except StrixforgeError as error:
-            return Failure(error)
+            return Failure(with_words(error, words))
         except OSError as error:
             return Failure(_host_error(error))
         return True

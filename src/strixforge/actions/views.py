@@ -1,7 +1,11 @@
 """What is shown and changes nothing: the state at a glance, the plan, the reasons for a rebuild."""
 
 from strixforge.actions import collecting
+from strixforge.model.errors import UnpinnedError
+from strixforge.model.packages import load_packages
+from strixforge.model.pins import AptPin
 from strixforge.plan.explain import differences
+from strixforge.plan.graph import Component
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
 
@@ -21,9 +25,9 @@ def status(ws: Workspace) -> None:
     stack = ws.lock.stack(ws.plan.stack)
     others = [name for name in ws.lock.stacks if name != stack.name]
     BOARD.write(f"stack {stack.name} for {ws.plan.arch}: {stack.summary}")
+    BOARD.write(f"builds see {_root(ws)}, with Python {ws.plan.python.short}")
     for name, component in ws.plan.components.items():
         BOARD.say(f"  {name}", f"{component.pin.version:<10} {_state(ws, name)}")
-    show_warnings(ws)
     current = collecting.wheelhouse_current(ws)
     place = collecting.wheelhouse_place(ws)
     BOARD.say("  wheelhouse", f"complete: {place}" if current else "not made, or not of this state")
@@ -35,16 +39,10 @@ def status(ws: Workspace) -> None:
         BOARD.write(f"next:  ./doit {ws.settings.words()}wheelhouse    (all tasks: ./doit list)")
 
 
-def show_warnings(ws: Workspace) -> None:
-    """Show what the policy warns about."""
-    for warning in ws.warnings:
-        BOARD.say("warning", warning)
-
-
 def plan(ws: Workspace) -> None:
     """Show order, pins, patches, keys, and what would happen."""
-    show_warnings(ws)
     BOARD.write(f"stack {ws.plan.stack}, arch {ws.plan.arch}, in the order of building:")
+    BOARD.write(f"builds see {_root(ws)}, with Python {ws.plan.python.short}")
     for name, component in ws.plan.components.items():
         now = ws.status(name)
         recipe = component.recipe
@@ -52,18 +50,46 @@ def plan(ws: Workspace) -> None:
         key = f"{now.key[:16]}…" if now.key else f"known after {', '.join(now.waits_for)}"
         lines = [
             f"key        {key}",
-            f"needs      {', '.join(recipe.needs) or 'nothing'}",
+            f"needs      {', '.join(ws.plan.needs(name)) or 'nothing'}",
             f"verified   {recipe.verified}: how far this recipe has really been run",
         ]
         if now.record is not None:
             lines.append(
                 f"output     {now.record.output[:16]}…, built in {now.record.notes['seconds']} s"
             )
+        lines += _of_packages(ws, component)
+        if now.record is not None and recipe.output == "toolchain":
+            lines += [f"{name:<10} {text}" for name, text in _facts(ws, name)]
         lines += [f"patch      {patch.path.name}" for patch in component.patches]
         lines += [f"no patch   {patch.path.name} ({why})" for patch, why in component.skipped]
         if component.pin.note:
             lines.append(f"pin        {component.pin.note}")
         BOARD.say("", "\n".join(lines))
+
+
+def _root(ws: Workspace) -> str:
+    """Return what builds see as /, in words."""
+    return "the host's own system" if ws.plan.root is None else f"the root {ws.plan.root}"
+
+
+def _of_packages(ws: Workspace, component: Component) -> list[str]:
+    if not isinstance(component.pin, AptPin):
+        return []
+    try:
+        packages = load_packages(ws.settings.home, component.pin)
+    except UnpinnedError:
+        return ["packages   not locked yet"]
+    size = f"{packages.bytes() / 1e6:.0f} MB"
+    return [f"packages   {len(packages.package)}, {size}, of {packages.release[0].date}"]
+
+
+def _facts(ws: Workspace, name: str) -> list[tuple[str, str]]:
+    """Return what recipes can name of a toolchain, in words."""
+    facts = ws.toolchain(name).facts
+    versions = {"ROCm": facts.release, "HIP": facts.hip_version, "clang": facts.clang_version}
+    said = ", ".join(f"{part} {version}" for part, version in versions.items() if version)
+    known = {"says it is": said, "seen at": facts.prefix, "bitcode": facts.bitcode}
+    return [(label, text) for label, text in known.items() if text]
 
 
 def explain(ws: Workspace) -> None:

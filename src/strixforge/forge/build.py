@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,18 +15,20 @@ from uv import find_uv_bin
 
 from strixforge.audit.codeobjects import scan
 from strixforge.audit.gate import architecture_findings
-from strixforge.forge import hostroot, runner, sandbox
+from strixforge.forge import runner, sandbox
 from strixforge.forge.failure import explain_failure
 from strixforge.forge.jobs import grant_jobs
 from strixforge.forge.prepare import prepare, remove_tree
+from strixforge.forge.roots import Root
 from strixforge.forge.terminal import run_in_terminal
 from strixforge.model.errors import GateError
 from strixforge.model.recipe import Recipe
 from strixforge.plan import layout
 from strixforge.plan.evaluate import evaluate
 from strixforge.plan.graph import Component, Plan
-from strixforge.sources.cache import Cache
+from strixforge.sources import Site
 from strixforge.sources.index import wheel
+from strixforge.toolchain.toolchain import Toolchain
 
 Say = Callable[[str], None]
 
@@ -34,8 +37,9 @@ Say = Callable[[str], None]
 class Bench:
     """Where and with what a component is built."""
 
-    home: Path
-    cache: Cache
+    site: Site
+    root: Root
+    """The file system that the steps see."""
     work: Path
     """Folder of this component's build: src, build, out, env."""
     log: Path
@@ -44,9 +48,14 @@ class Bench:
     jobs: int | None
     """Upper bound asked for by the user."""
     needs: dict[str, Path]
-    """Verified output of each needed component."""
+    """Verified output of each needed component that is no toolchain."""
+    toolchains: dict[str, Toolchain]
     words: str = ""
     """The variables of this run, to repeat in commands that are shown."""
+
+    def facts(self) -> dict[str, dict[str, str]]:
+        """Return what recipes can name of the toolchains."""
+        return {name: one.facts.texts() for name, one in self.toolchains.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,8 @@ class Built:
     """What a build left behind."""
 
     out: Path
+    folder: str
+    """Name of the top folder that a source archive had; it may name a release."""
     notes: dict[str, object]
     """seconds, jobs, sandbox: how it came about."""
 
@@ -65,22 +76,24 @@ def build(
 
     Raises the errors of the sources, PatchError, SandboxError, StepError, NetworkError, GateError.
     """
-    recipe = evaluate(component, plan)
+    recipe = evaluate(component, plan, bench.facts())
+    shell = f"./doit {bench.words}shell_{component.name}"
+    if not component.is_built:
+        return _as_it_is(component, recipe, plan.arch, bench)
     kind = sandbox.choose_kind(bench.sandbox)
     jobs = grant_jobs(component.recipe.jobs.memory_bytes, bench.jobs)
-    lay_out(component, bench)
+    folder = lay_out(component, bench)
     if component.patches:
         say(f"{len(component.patches)} patch(es) applied")
-    steps = _setup_steps(component) + [_bash(step) for step in recipe.steps]
+    steps = _setup_steps(component, bench.root) + [_bash(step) for step in recipe.steps]
     setup = len(steps) - len(recipe.steps)
     commands = [*["make the Python environment"] * setup, *recipe.steps]
-    view = make_view(component, plan, bench, recipe, steps, jobs, names=commands)
+    view = make_view(component, bench, recipe, steps, jobs, names=commands)
     bench.log.unlink(missing_ok=True)
     say(f"building in {kind}, {jobs} job(s)")
     outcome = runner.run(
         lambda events: sandbox.command(kind, view, bench.work, events), bench.log, on_line
     )
-    shell = f"./doit {bench.words}shell_{component.name}"
     if outcome.code:
         raise explain_failure(
             component.name, commands, outcome, bench.log, work=bench.work, shell=shell
@@ -88,30 +101,54 @@ def build(
     check_output(component.name, recipe, plan.arch, bench.work / "out", shell=shell)
     return Built(
         out=bench.work / "out",
+        folder=folder,
         notes={"seconds": round(outcome.seconds, 1), "jobs": jobs, "sandbox": kind},
     )
 
 
-def lay_out(component: Component, bench: Bench) -> None:
-    """Make the folders of a build anew: prepared source, wheels of the requirements, empty rest."""
+def _as_it_is(component: Component, recipe: Recipe, arch: str, bench: Bench) -> Built:
+    """Take the prepared source as the output: a toolchain or a root that came in archives."""
+    began = time.monotonic()
+    out = bench.work / "out"
+    folder = prepare(component, bench.site, out)
+    for place, target in recipe.links.items():
+        link = out / place
+        if os.path.lexists(link):
+            raise GateError(
+                f"{component.name} has {place} already, and its recipe would make it a link.",
+                where=str(component.recipe_path),
+                fix="Remove that line of `links`.",
+            )
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
+    prepare_one = f"./doit {bench.words}prepare_{component.name}"
+    check_output(component.name, recipe, arch, out, shell=prepare_one)
+    return Built(out=out, folder=folder, notes={"seconds": round(time.monotonic() - began, 1)})
+
+
+def lay_out(component: Component, bench: Bench) -> str:
+    """Make the folders of a build anew: prepared source, wheels of the requirements, empty rest.
+
+    Returns the name of the top folder that the source's archive had, or an empty text.
+    """
     remove_tree(bench.work)
     for name in ("build", "out", "env", "wheels", "etc"):
         (bench.work / name).mkdir(parents=True)
         (bench.work / name).chmod(0o755)  # whatever the user's umask: steps see these modes
-    prepare(component, bench.cache, bench.home, bench.work / "src")
+    folder = prepare(component, bench.site, bench.work / "src")
     lines = []
     for locked in component.requirements.locked:
-        name, path = wheel(locked, bench.cache)
+        name, path = wheel(locked, component.python, bench.site.cache)
         link_or_copy(path, bench.work / "wheels" / name)
         hashes = " ".join(f"--hash=sha256:{one}" for one in sorted(locked.hashes))
         lines.append(f"{locked.name}=={locked.version} {hashes}\n")
     (bench.work / "wheels" / "requirements.txt").write_text("".join(lines))
     sandbox.etc_files(bench.work / "etc")
+    return folder
 
 
 def make_view(
     component: Component,
-    plan: Plan,
     bench: Bench,
     recipe: Recipe,
     steps: list[list[str]],
@@ -126,11 +163,10 @@ def make_view(
     interactive = names is None
     description = {"cwd": layout.SRC, "steps": steps, "names": names, "interactive": interactive}
     (bench.work / "plan.json").write_text(json.dumps(description))
-    needs = {
-        layout.prefix(name, plan.components[name].recipe.output): path
-        for name, path in bench.needs.items()
-    }
+    needs = {layout.prefix(name): path for name, path in bench.needs.items()}
+    needs |= {one.mount: one.folder for one in bench.toolchains.values() if one.mount is not None}
     return sandbox.View(
+        root=bench.root,
         writable={
             layout.SRC: bench.work / "src",
             layout.BUILD: bench.work / "build",
@@ -151,14 +187,14 @@ def make_view(
 
 def shell(component: Component, plan: Plan, bench: Bench) -> int:
     """Open an interactive shell in the sandbox of a build, where it stopped. Returns its code."""
-    recipe = evaluate(component, plan)
+    recipe = evaluate(component, plan, bench.facts())
     kind = sandbox.choose_kind(bench.sandbox)
     jobs = grant_jobs(component.recipe.jobs.memory_bytes, bench.jobs)
     if not (bench.work / "src").is_dir():
         lay_out(component, bench)
-    setup = [] if (bench.work / "env" / "bin").is_dir() else _setup_steps(component)
+    setup = [] if (bench.work / "env" / "bin").is_dir() else _setup_steps(component, bench.root)
     steps = [*setup, ["bash", "--norc", "-i"]]
-    view = make_view(component, plan, bench, recipe, steps, jobs)
+    view = make_view(component, bench, recipe, steps, jobs)
     view.environment["TERM"] = os.environ.get("TERM", "dumb")
     view.environment["PS1"] = f"[{component.name}] \\w $ "
     reading, writing = os.pipe()
@@ -208,6 +244,8 @@ def check_output(name: str, recipe: Recipe, arch: str, out: Path, *, shell: str)
             cause="The build ended well but did not make what its recipe promises.",
             fix=f"{shell}    (or mend check.paths in the recipe)",
         )
+    if not recipe.steps:
+        return  # a release is taken as it came: what it has for other GPUs is its own
     findings = architecture_findings(scan(out), arch, required=recipe.code_objects)
     if findings:
         raise GateError(
@@ -242,11 +280,11 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _setup_steps(component: Component) -> list[list[str]]:
+def _setup_steps(component: Component, root: Root) -> list[list[str]]:
     """Return the steps that make the Python environment of the build requirements."""
     if not component.requirements.locked:
         return []
-    make = [str(hostroot.python_binary()), "-I", "-m", "venv", "--without-pip", layout.ENV]
+    make = [root.python, "-I", "-m", "venv", "--without-pip", layout.ENV]
     install = [
         *("/strixforge/uv", "pip", "install", "--quiet", "--offline", "--no-index", "--no-cache"),
         *("--no-config", "--no-build", "--no-deps", "--require-hashes", "--link-mode=copy"),

@@ -1,7 +1,8 @@
 """The first process of a sandbox: runs the steps, and writes down what they look up.
 
 It runs under the stack's Python without strixforge's packages, so it uses the standard library
-alone. Usage: inside.py EVENTS_FD [DROP...]: DROP is the command that gives up the namespace's root.
+alone. Usage: inside.py EVENTS_FD [pivoted]: the root was changed by pivot_root, and the old one is
+still at /.old; steps then run as a user of a namespace of their own.
 /strixforge/plan.json holds {"cwd": folder, "steps": [argv...], "names": [text...], "interactive":
 bool}; an interactive plan ends in a shell that owns the terminal.
 
@@ -27,6 +28,9 @@ import threading
 from pathlib import Path
 
 HOST_NAME = "strixforge"
+UID = 1000
+"""The user that steps run as, whoever started them."""
+PIVOTED = "pivoted"
 MARK = "\x1e"
 """Stands before a header, which begins a line even where the step before ended without one."""
 _lookups_lock = threading.Lock()
@@ -38,6 +42,32 @@ def header(number: int, total: int, name: str) -> str:
     """Return the line of the log that stands above a step's output; `number` counts from 0."""
     first, *more = name.strip().splitlines() or [""]
     return f"== step {number + 1} of {total}: {first}{' …' if more else ''}"
+
+
+def leave_old_root() -> None:
+    """Take the old root out of sight, and make the new one read-only."""
+    detach = 2  # sys/mount.h: MNT_DETACH
+    read_only, remount, bind = 1, 32, 4096  # MS_RDONLY, MS_REMOUNT, MS_BIND
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.umount2(b"/.old", detach):
+        raise OSError(ctypes.get_errno(), "the old root cannot be unmounted")
+    Path("/.old").rmdir()
+    # The flags of a tmpfs made here are ours, so its read-only remount needs no others.
+    if libc.mount(b"tmpfs", b"/", None, remount | read_only, b"mode=755") and libc.mount(
+        None, b"/", None, remount | bind | read_only, None
+    ):
+        raise OSError(ctypes.get_errno(), "the root cannot be made read-only")
+
+
+def become_user(uid: int) -> None:
+    """Make this process a user without privileges, in a user namespace of its own."""
+    new_user = 0x10000000  # linux/sched.h: CLONE_NEWUSER
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(new_user):
+        raise OSError(ctypes.get_errno(), "no user namespace can be made for the step")
+    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+    for kind in ("uid", "gid"):
+        Path(f"/proc/self/{kind}_map").write_text(f"{uid} 0 1", encoding="ascii")
 
 
 def name_host() -> None:
@@ -151,7 +181,13 @@ def _take_terminal() -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the steps of the plan; return the exit code of the last one run."""
-    events, drop = int(arguments[0]), arguments[1:]
+    if arguments[0] == "step":
+        become_user(int(arguments[1]))
+        os.execvp(arguments[2], arguments[2:])  # noqa: S606 - the step is the next argument
+    events, pivoted = int(arguments[0]), arguments[1:] == [PIVOTED]
+    if pivoted:
+        leave_old_root()
+    drop = [sys.executable, "-I", "-S", __file__, "step", str(UID)] if pivoted else []
     plan = json.loads(Path("/strixforge/plan.json").read_text(encoding="utf-8"))
     os.umask(0o022)
     os.chdir(plan["cwd"])

@@ -8,23 +8,24 @@ from pathlib import Path
 from strixforge.model.errors import PatchError
 from strixforge.model.patch import Patch
 from strixforge.plan.graph import Component
-from strixforge.sources import kind_of
-from strixforge.sources.cache import Cache
+from strixforge.sources import Site, kind_of
 from strixforge.store.tree import normalise
 
 
-def prepare(component: Component, cache: Cache, home: Path, target: Path) -> None:
+def prepare(component: Component, site: Site, target: Path) -> str:
     """Lay out the component's patched source in `target`, replacing what was there.
 
-    Modes and times are normalised. Raises IntegrityError, ArchiveError or PatchError.
+    Modes and times are normalised. Returns the name of the top folder that an archive had, or an
+    empty text. Raises IntegrityError, ArchiveError or PatchError.
     """
     remove_tree(target)
     target.mkdir(parents=True)
-    kind_of(component.pin).unpack(component.pin, cache, home, target)
+    folder = kind_of(component.pin).unpack(component.pin, site, target)
     for patch in component.patches:
         _apply(patch, target, component.name)
     normalise(target)
     _set_times(target, component.pin.epoch)
+    return folder or ""
 
 
 def remove_tree(root: Path) -> None:

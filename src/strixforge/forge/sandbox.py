@@ -1,8 +1,8 @@
 """Where build steps run: no network, fixed paths, read-only inputs.
 
 Two kinds show the same: bubblewrap where it works, else util-linux's unshare. Both make new user,
-mount, process, IPC, host name and network namespaces. The root is an empty tmpfs with the host's
-system folders bound in read-only; steps run as user 1000 whoever started them.
+mount, process, IPC, host name and network namespaces. The root is an empty tmpfs with the system's
+folders bound in read-only; steps run as user 1000 whoever started them.
 """
 
 import os
@@ -15,14 +15,11 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from strixforge.forge import hostroot, inside
+from strixforge.forge.roots import Root
 from strixforge.model.errors import SandboxError, UsageError
 from strixforge.plan import layout
 
 Kind = Literal["bwrap", "unshare"]
-UID = 1000
-_SYSTEM = ("usr", "bin", "sbin", "lib", "lib64", "lib32", "libx32")
-# What of /etc a compiler or the dynamic loader reads.
-_ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 # Switches of the whole machine. Where root started the build, its steps own them, and the kernel
 # asks for no capability.
@@ -37,8 +34,9 @@ _DEVICE_LINKS = {
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one sandbox shows, beside the host's system."""
+    """What one sandbox shows."""
 
+    root: Root
     writable: dict[str, Path]
     """Paths inside to folders outside."""
     readonly: dict[str, Path]
@@ -78,8 +76,8 @@ def etc_files(folder: Path) -> None:
     """Write the /etc of a sandbox into `folder`: one user, and a resolver that refuses."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in {
-        "passwd": f"root:x:0:0::/:/bin/sh\nbuilder:x:{UID}:{UID}::/tmp:/bin/bash\n",
-        "group": f"root:x:0:\nbuilder:x:{UID}:\n",
+        "passwd": f"root:x:0:0::/:/bin/sh\nbuilder:x:{inside.UID}:{inside.UID}::/tmp:/bin/bash\n",
+        "group": f"root:x:0:\nbuilder:x:{inside.UID}:\n",
         # Many programs look their own host up, and want no network for that.
         "hosts": f"127.0.0.1 localhost {inside.HOST_NAME}\n",
         "resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
@@ -128,37 +126,18 @@ def command(kind: Kind, view: View, work: Path, events: int) -> list[str]:
     `work` is an existing folder for the sandbox's own files, `events` the descriptor that
     inside.py reports to. The view must hold /strixforge/plan.json.
     """
-    python = str(hostroot.python_binary())
     readonly = {
-        **_system_binds(),
+        **view.root.binds,
         **{f"/etc/{path.name}": path for path in sorted(view.etc.iterdir())},
         **view.readonly,
         "/strixforge/inside.py": Path(inside.__file__),
     }
-    first = [python, "-I", "-S", "/strixforge/inside.py", str(events)]
+    first = [view.root.python, "-I", "-S", "/strixforge/inside.py", str(events)]
     starters: dict[Kind, Callable[[], list[str]]] = {
         "bwrap": lambda: _bwrap(view, readonly, first),
         "unshare": lambda: _unshare(view, readonly, work, first),
     }
     return starters[kind]()
-
-
-def _system_binds() -> dict[str, Path]:
-    """Return the host's system folders that are not links, and of /etc what compilers need."""
-    binds = {f"/{name}": Path("/", name) for name in _SYSTEM if _is_folder(Path("/", name))}
-    for name in _ETC:
-        if Path("/etc", name).exists():
-            binds[f"/etc/{name}"] = Path("/etc", name)
-    home = hostroot.python_home()
-    if not home.is_relative_to("/usr"):
-        binds[str(home)] = home
-    return binds
-
-
-def _hides_local() -> bool:
-    """Say whether /usr/local is hidden: unless the stack's own Python lives there."""
-    local = Path("/usr/local")
-    return _is_folder(local) and not hostroot.python_home().is_relative_to(local)
 
 
 def _parents(places: Iterable[str]) -> list[str]:
@@ -167,37 +146,24 @@ def _parents(places: Iterable[str]) -> list[str]:
     return sorted(found - {"/"})
 
 
-def _system_links() -> dict[str, str]:
-    """Return /bin, /lib and their like where they are links into /usr."""
-    return {
-        f"/{name}": os.readlink(f"/{name}")  # noqa: PTH115 - the text of the link, as it is
-        for name in _SYSTEM
-        if Path("/", name).is_symlink()
-    }
-
-
 def _devices(view: View) -> list[str]:
     """Return the devices that are shown; /dev/tty where somebody sits at it."""
     return [f"/dev/{name}" for name in (*_DEVICES, *(["tty"] if view.interactive else []))]
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
 
 
 def _bwrap(view: View, readonly: dict[str, Path], first: list[str]) -> list[str]:
     line = ["bwrap", "--unshare-user", "--unshare-all", "--die-with-parent", "--clearenv"]
     if not view.interactive:
         line.append("--new-session")  # no step can type into the user's terminal (TIOCSTI)
-    line += ["--hostname", inside.HOST_NAME, "--uid", str(UID), "--gid", str(UID)]
+    line += ["--hostname", inside.HOST_NAME, "--uid", str(inside.UID), "--gid", str(inside.UID)]
     line += ["--cap-drop", "ALL", "--cap-add", "CAP_NET_BIND_SERVICE"]
     # Folders that bwrap makes unasked are for their owner alone.
     line += [word for place in _parents([*readonly, *view.writable]) for word in ("--dir", place)]
     for place, source in readonly.items():
         line += ["--ro-bind", str(source), place]
-        if place == "/usr" and _hides_local():
+        if place == "/usr" and view.root.hides_local:
             line += ["--tmpfs", "/usr/local", "--remount-ro", "/usr/local"]
-    for place, target in _system_links().items():
+    for place, target in view.root.links.items():
         line += ["--symlink", target, place]
     line += ["--proc", "/proc", "--dir", "/dev"]
     line += [word for place in _PROC_READ_ONLY for word in ("--ro-bind-try", place, place)]
@@ -232,9 +198,9 @@ def _unshare(view: View, readonly: dict[str, Path], work: Path, first: list[str]
 
     for place, source in readonly.items():
         bind(source, place, writable=False)
-        if place == "/usr" and _hides_local():
+        if place == "/usr" and view.root.hides_local:
             script.append('mount -t tmpfs -o ro,mode=755 tmpfs "$R"/usr/local')
-    for place, target in _system_links().items():
+    for place, target in view.root.links.items():
         script.append(f'ln -s {shlex.quote(target)} "$R"{place}')
     for place in _devices(view):
         bind(Path(place), place, writable=True)
@@ -256,14 +222,10 @@ def _unshare(view: View, readonly: dict[str, Path], work: Path, first: list[str]
         'cd "$R"',
         "pivot_root . .old",
         "cd /",
-        "umount -l /.old",
-        "rmdir /.old",
-        # The flags of a tmpfs made here are ours, so its read-only remount needs no others.
-        "mount -o remount,ro,mode=755 tmpfs / || mount -o remount,bind,ro /",
     ]
-    drop = ["unshare", "-U", f"--map-user={UID}", f"--map-group={UID}", "--"]
     environment = [f"{name}={value}" for name, value in view.environment.items()]
-    script.append("exec " + shlex.join(["env", "-i", *environment, *first, *drop]))
+    # From here on nothing but Python and env is asked of the root: inside.py does the rest.
+    script.append("exec " + shlex.join(["env", "-i", *environment, *first, inside.PIVOTED]))
     # setpriv ends unshare with the thread that started it; unshare then ends all inside.
     return [
         *("setpriv", "--pdeathsig", "KILL", "--"),

@@ -16,7 +16,7 @@ T = TypeVar("T")
 _AT = re.compile(r" - at (`key` in )?`\$(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _CHOICE = re.compile(r"Invalid (?:enum )?value '?(?P<name>.*?)'?$", re.DOTALL)
-_STEP = re.compile(r"\.(?P<field>\w+)|\[(?P<index>\d+|\.\.\.)\]")
+_STEP = re.compile(r"\.(?P<field>[\w-]+)|\[(?P<index>\d+|\.\.\.)\]")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,98 +1,19 @@
 """toolchain.lock: the stacks, and for each component the exact source it is made from."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from packaging.version import Version
 
-from strixforge.model.errors import DataError, UnpinnedError, UsageError
+from strixforge.model.errors import DataError, UsageError
 from strixforge.model.loading import convert, nearest, read_toml
+from strixforge.model.pins import RESERVED, AptPin, Label, Pin, Sha256, same_version
+from strixforge.model.repository import Repository
 
-
-def _form(pattern: str, description: str) -> msgspec.Meta:
-    """A text of that form; errors show the description."""
-    return msgspec.Meta(pattern=pattern, description=description)
-
-
-Name = Annotated[
-    str, _form(r"^[a-z][a-z0-9_]*\Z", "Write small letters, digits and underscores, such as vllm.")
-]
-Sha256 = Annotated[
-    str, _form(r"^([0-9a-f]{64}|unresolved)\Z", "Write 64 hexadecimal digits, in small letters.")
-]
-Commit = Annotated[
-    str, _form(r"^([0-9a-f]{40}|unresolved)\Z", "Write a commit: 40 hexadecimal digits, no tag.")
-]
-_StackName = Annotated[
-    str, _form(r"^[a-z][a-z0-9._-]*\Z", "Write small letters, digits, dots, hyphens: rocm-6.4.4.")
-]
-_Project = Annotated[
-    str,
-    _form(r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z", "Write a project name, such as vllm."),
-]
-_Web = Annotated[
-    str, _form(r"^(https?|file)://[^\s\x00-\x1f]+\Z", "Write an https, http or file address.")
-]
-_Remote = Annotated[
-    str, _form(r"^[^-\s\x00-\x1f][^\s\x00-\x1f]*\Z", "Write the address that `git clone` takes.")
-]
-_Path = Annotated[str, _form(r"^[^\x00-\x1f]+\Z", "Write a folder of this repository.")]
-_Word = Annotated[str, _form(r"^\S+\Z", "Write a version without spaces, such as 6.4.4.")]
-# Zip archives know no date before 1980 and none after 2107, so another cannot be kept in a wheel.
-Epoch = Annotated[int, msgspec.Meta(ge=315532800, le=4354819198)]
-
-UNRESOLVED = "unresolved"
-RESERVED = frozenset(
-    (
-        *("arch", "build", "cache", "env", "jobs", "out", "sandbox", "source", "src", "stack"),
-        *("store", "wheelhouse"),
-    )
-)
-"""Names that the command line and templates give a meaning to; no component may have one."""
-
-
-class _Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    component: Name
-    version: _Word
-    epoch: Epoch
-    """SOURCE_DATE_EPOCH of the build, seconds since 1970, UTC."""
-    note: str = ""
-    """Where the values of this pin were read, and how sure they are."""
-
-
-class GitPin(_Pin, frozen=True, forbid_unknown_fields=True, tag_field="source", tag="git"):
-    """One commit of a git repository; submodules at the commits that it records."""
-
-    url: _Remote
-    commit: Commit = UNRESOLVED
-    ref: str = ""
-    """The tag or branch that the commit was read from; for people, never fetched."""
-    submodules: bool = True
-
-
-class ArchivePin(_Pin, frozen=True, forbid_unknown_fields=True, tag_field="source", tag="archive"):
-    """One archive at one URL: tar (gz, bz2, xz, zst) or zip."""
-
-    url: _Web
-    sha256: Sha256 = UNRESOLVED
-
-
-class IndexPin(_Pin, frozen=True, forbid_unknown_fields=True, tag_field="source", tag="index"):
-    """One sdist of the machine's package index."""
-
-    name: _Project
-    sha256: Sha256 = UNRESOLVED
-
-
-class LocalPin(_Pin, frozen=True, forbid_unknown_fields=True, tag_field="source", tag="local"):
-    """A folder of this repository: its git-tracked files as they are in the work tree."""
-
-    path: _Path
-
-
-Pin: TypeAlias = GitPin | ArchivePin | IndexPin | LocalPin
+HOST = "host"
+"""The root that is the host's own system."""
 
 
 class Stack(msgspec.Struct, frozen=True):
@@ -101,6 +22,10 @@ class Stack(msgspec.Struct, frozen=True):
     name: str
     summary: str
     pins: tuple[Pin, ...]
+    root: str = HOST
+    """The file system its builds see: `host`, or the component of a [[root]]."""
+    allow_expired: str = ""
+    """Why signed indexes past their Valid-Until are accepted; empty where they are not."""
 
     def choose(self, versions: dict[str, str], *, file: Path) -> dict[str, Pin]:
         """Return one pin for each component; `versions` overrides the first one.
@@ -134,6 +59,9 @@ class Lock(msgspec.Struct, frozen=True):
     stacks: dict[str, Stack]
     patches: dict[str, str] = {}
     """<component>/<file name> of each patch to the sha256 of the whole file."""
+    repositories: dict[str, Repository] = {}
+    roots: dict[str, AptPin] = {}
+    """File systems that any stack can be built in, by component."""
 
     def stack(self, name: str) -> Stack:
         """Return one stack. Raises UsageError with the nearest name."""
@@ -143,28 +71,49 @@ class Lock(msgspec.Struct, frozen=True):
             )
         return self.stacks[name]
 
+    def root(self, name: str, *, where: str) -> AptPin | None:
+        """Return the pin of a root; None for the host's own. Raises UsageError."""
+        if name == HOST:
+            return None
+        if name not in self.roots:
+            raise UsageError(
+                f"there is no root '{name}'.", where=where, fix=nearest(name, [HOST, *self.roots])
+            )
+        return self.roots[name]
 
-class _RawStack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+
+class _RawStack(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     summary: str
     pin: list[Any]
+    root: str = HOST
+    allow_expired: str = ""
 
 
 class _RawLock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Literal[1]
     default: str
-    stack: dict[_StackName, Any]
+    stack: dict[Label, Any]
     patches: dict[str, Sha256] = {}
+    repository: dict[Label, Any] = {}
+    root: list[Any] = []
 
 
 def load_lock(path: Path) -> Lock:
     """Read toolchain.lock. Raises DataError naming the file and the key of the fault."""
     raw = convert(read_toml(path), _RawLock, file=path, key="")
+    repositories = {name: _load_repository(name, one, path) for name, one in raw.repository.items()}
+    roots = _load_pins(raw.root, "root", repositories, path)
     lock = Lock(
         file=path,
         default=raw.default,
-        stacks={name: _load_stack(name, table, path) for name, table in raw.stack.items()},
+        stacks={
+            name: _load_stack(name, table, repositories, path) for name, table in raw.stack.items()
+        },
         patches=raw.patches,
+        repositories=repositories,
+        roots={pin.component: pin for pin in roots if isinstance(pin, AptPin)},
     )
+    _check_roots(lock, roots)
     if lock.default not in lock.stacks:
         raise DataError(
             f"the default stack '{lock.default}' is not in the lock.",
@@ -174,16 +123,76 @@ def load_lock(path: Path) -> Lock:
     return lock
 
 
-def _load_stack(name: str, table: Any, path: Path) -> Stack:
-    key = f"stack.{name}"
-    raw = convert(table, _RawStack, file=path, key=key)
+def _load_stack(name: str, table: Any, repositories: dict[str, Repository], path: Path) -> Stack:
+    raw = convert(table, _RawStack, file=path, key=f"stack.{name}")
+    pins = _load_pins(raw.pin, f"stack.{name}.pin", repositories, path)
+    return Stack(
+        name=name,
+        summary=raw.summary,
+        pins=tuple(pins),
+        root=raw.root,
+        allow_expired=raw.allow_expired.strip(),
+    )
+
+
+def _load_pins(
+    entries: list[Any], key: str, repositories: dict[str, Repository], path: Path
+) -> list[Pin]:
     pins: list[Pin] = []
-    for number, entry in enumerate(raw.pin, 1):
+    for number, entry in enumerate(entries, 1):
         label = entry.get("component", f"number {number}") if isinstance(entry, dict) else number
-        pin: Pin = convert(entry, Pin, file=path, key=f"{key}.pin ({label})")  # type: ignore[arg-type]  # mypy has no type form for a union
-        _check_pin(pin, pins, f"{path}: {key}.pin ({label})")
+        where = f"{key} ({label})"
+        pin: Pin = convert(entry, Pin, file=path, key=where)  # type: ignore[arg-type]  # mypy has no type form for a union
+        _check_pin(pin, pins, f"{path}: {where}")
+        for repository in getattr(pin, "repositories", ()):
+            if repository not in repositories:
+                raise DataError(
+                    f"there is no repository '{repository}'.",
+                    where=f"{path}: {where}.repositories",
+                    fix=f"Write a [repository.{repository}] table. "
+                    + nearest(repository, repositories),
+                )
         pins.append(pin)
-    return Stack(name=name, summary=raw.summary, pins=tuple(pins))
+    return pins
+
+
+def _load_repository(name: str, table: Any, path: Path) -> Repository:
+    key = f"repository.{name}"
+    repository: Repository = convert(table, Repository, file=path, key=key)
+    for name in ("url", "key_url"):
+        _check_address(getattr(repository, name) or "", f"{path}: {key}.{name}")
+    if bool(repository.archive) == bool(repository.url):
+        raise DataError(
+            "a repository has either an archive or a url.",
+            where=f"{path}: {key}",
+            fix='Write archive = "debian" where mirrors have it, else its address as `url`.',
+        )
+    return repository
+
+
+def _check_roots(lock: Lock, roots: list[Pin]) -> None:
+    """Raise DataError for a root that is no root, or a stack that names none."""
+    for pin in roots:
+        if not isinstance(pin, AptPin) or pin.folder is not None:
+            raise DataError(
+                f"the root '{pin.component}' is no whole file system.",
+                where=f"{lock.file}: root ({pin.component})",
+                fix='A root has source = "apt" and no folder.',
+            )
+    for stack in lock.stacks.values():
+        if stack.root not in (HOST, *lock.roots):
+            raise DataError(
+                f"there is no root '{stack.root}'.",
+                where=f"{lock.file}: stack.{stack.name}.root",
+                fix=nearest(stack.root, [HOST, *lock.roots]),
+            )
+        for pin in stack.pins:
+            if pin.component in lock.roots:
+                raise DataError(
+                    f"'{pin.component}' is a root, and cannot be pinned in a stack too.",
+                    where=f"{lock.file}: stack.{stack.name}.pin ({pin.component})",
+                    fix="Choose another name for one of the two.",
+                )
 
 
 def _check_pin(pin: Pin, others: list[Pin], where: str) -> None:
@@ -196,10 +205,8 @@ def _check_pin(pin: Pin, others: list[Pin], where: str) -> None:
             where=f"{where}.version",
             fix="Write the number alone, such as 6.4.4, and the tag in `ref` or `note`.",
         ) from None
-    try:
-        urlsplit(getattr(pin, "url", "")).port  # noqa: B018 - the address is parsed when it is read
-    except ValueError as error:
-        raise DataError(f"the address is not valid: {error}.", where=f"{where}.url") from None
+    for address in (getattr(pin, "url", ""), *getattr(pin, "also", ())):
+        _check_address(address, f"{where}.url")
     if pin.component in RESERVED:
         raise DataError(
             f"a component cannot be named '{pin.component}'.",
@@ -215,21 +222,9 @@ def _check_pin(pin: Pin, others: list[Pin], where: str) -> None:
         )
 
 
-def require_pinned(pin: Pin, *, where: str) -> None:
-    """Raise UnpinnedError when the hash or commit of `pin` is missing."""
-    for field in ("sha256", "commit"):
-        if getattr(pin, field, "") == UNRESOLVED:
-            raise UnpinnedError(
-                f"{pin.component} {pin.version} has no {field}; nothing unpinned is built.",
-                where=where,
-                cause="The lock entry leaves it out, or says 'unresolved'.",
-                fix=f'Add {field} = "…" to that entry, from a source you trust.',
-            )
-
-
-def same_version(one: str, other: str) -> bool:
-    """Compare two versions by PEP 440; text that is no version equals only itself."""
+def _check_address(address: str, where: str) -> None:
+    """Raise DataError for an address that cannot be taken apart."""
     try:
-        return Version(one) == Version(other)
-    except ValueError:
-        return one == other
+        urlsplit(address).port  # noqa: B018 - the address is parsed when it is read
+    except ValueError as error:
+        raise DataError(f"the address is not valid: {error}.", where=where) from None

@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from strixforge.model.errors import DataError, IntegrityError, UnpinnedError
 from strixforge.model.loading import nearest
-from strixforge.model.lock import UNRESOLVED
+from strixforge.model.pins import UNRESOLVED
 
 _REQUIRED = ("Description", "Author", "Last-Update", "Applies-To")
 _ALLOWED = (*_REQUIRED, "Forwarded", "Origin", "Applied-Upstream", "Bug", "Reviewed-By")

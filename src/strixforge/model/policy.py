@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from strixforge.model.errors import DataError
@@ -14,6 +16,17 @@ from strixforge.model.loading import convert, read_toml
 
 Product = Literal["rocm", "therock", "hip"]
 PRODUCTS: tuple[Product, ...] = ("rocm", "therock", "hip")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One place where a toolchain version shows itself."""
+
+    product: str
+    version: str
+    place: str
+    cure: str = ""
+    """What to type instead, where it is known."""
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,15 +46,73 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return product in self.products and any(release == Version(one) for one in self.releases)
 
 
+class HostRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One verdict on a toolchain where it will run on the GPU of this machine."""
+
+    id: str
+    verdict: Literal["refuse", "warn"]
+    gpu: str
+    """LLVM's name of the GPU: gfx1151."""
+    reason: str
+    sources: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    releases: tuple[str, ...] = ()
+    """Specifiers of ROCm releases (PEP 440), one of which must fit; empty for all."""
+    kernel_exports: str = ""
+    """The property that the kernel's KFD node has."""
+    kernel_lacks: str = ""
+    """The property that it has not."""
+    mes_firmware: tuple[int, ...] = ()
+    """Versions of the MES firmware, one of which is loaded."""
+    stack: str = ""
+    """The stack to use instead, where the lock has it."""
+
+    def fits(self, version: str) -> bool:
+        """Say whether a toolchain's release is one of the rule's."""
+        release = release_of(version)
+        if release is None:
+            return False
+        return not self.releases or any(release in SpecifierSet(one) for one in self.releases)
+
+
+class Rules(NamedTuple):
+    """All of policy.toml."""
+
+    releases: tuple[Rule, ...]
+    hosts: tuple[HostRule, ...]
+
+
 class _RawPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: list[Any]
+    host: list[Any] = []
 
 
-def load_policy(path: Path) -> tuple[Rule, ...]:
+def load_policy(path: Path) -> Rules:
     """Read policy.toml. Raises DataError naming the rule and key of a fault."""
     raw = convert(read_toml(path), _RawPolicy, file=path, key="")
+    return Rules(_load_rules(raw.rule, path), _load_hosts(raw.host, path))
+
+
+def _load_hosts(entries: list[Any], path: Path) -> tuple[HostRule, ...]:
+    rules = []
+    for number, entry in enumerate(entries, 1):
+        label = entry.get("id", f"number {number}") if isinstance(entry, dict) else number
+        rule = convert(entry, HostRule, file=path, key=f"host ({label})")
+        for specifier in rule.releases:
+            try:
+                SpecifierSet(specifier)
+            except InvalidSpecifier:
+                raise DataError(
+                    f"'{specifier}' is not a specifier.",
+                    where=f"{path}: host ({label}).releases",
+                    fix="Write it as for a requirement: <7.2 or ==7.9.*",
+                ) from None
+        rules.append(rule)
+    return tuple(rules)
+
+
+def _load_rules(entries: list[Any], path: Path) -> tuple[Rule, ...]:
     rules: list[Rule] = []
-    for number, entry in enumerate(raw.rule, 1):
+    for number, entry in enumerate(entries, 1):
         label = entry.get("id", f"number {number}") if isinstance(entry, dict) else number
         key = f"rule ({label})"
         rule = convert(entry, Rule, file=path, key=key)

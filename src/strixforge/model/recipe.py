@@ -12,9 +12,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from strixforge.model.errors import DataError
 from strixforge.model.loading import convert, nearest, read_toml
-from strixforge.model.lock import Name
+from strixforge.model.pins import Name
 
-Output = Literal["prefix", "wheel", "toolchain"]
+Output = Literal["prefix", "wheel", "toolchain", "root"]
 Verified = Literal["source", "configure", "compile", "hardware"]
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) (?P<unit>[KMGT])iB")
@@ -23,6 +23,13 @@ _Variable = Annotated[
     msgspec.Meta(
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z",
         description="Name a variable with letters, digits and underscores.",
+    ),
+]
+_Place = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(?!(.*/)?\.\.?(/|\Z))[^/\x00-\x1f][^\x00-\x1f]*\Z",
+        description="Write it as it is below the root: usr/bin/c++.",
     ),
 ]
 _POWER = {"K": 1, "M": 2, "G": 3, "T": 4}
@@ -51,7 +58,7 @@ class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The [build] table: Python requirements, environment and steps."""
 
-    steps: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    steps: tuple[str, ...] = ()
     python: tuple[str, ...] = ()
     env: dict[_Variable, str] = {}
 
@@ -75,8 +82,9 @@ class RawRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     summary: str
     license: str
     output: Output
-    build: Build
     verified: Verified
+    build: Build = Build()
+    """Without steps the output is the source as it is unpacked: a toolchain, or a root."""
     homepage: str = ""
     needs: tuple[Name, ...] = ()
     """Components that the build sees, and that the installed output is used with."""
@@ -85,6 +93,8 @@ class RawRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jobs: Jobs = Jobs()
     check: Check = Check()
     activate: Activate = Activate()
+    links: dict[_Place, _Place] = {}
+    """Symlinks of a root, place to target: what maintainer scripts would make, which never run."""
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -95,6 +105,7 @@ class Recipe(msgspec.Struct, frozen=True):
     env: dict[str, str]
     check_paths: tuple[str, ...]
     code_objects: bool
+    links: dict[str, str]
 
 
 def recipe_file(recipes: Path, stack: str, component: str) -> Path:
@@ -117,6 +128,7 @@ def recipe_file(recipes: Path, stack: str, component: str) -> Path:
 def load_recipe(path: Path) -> RawRecipe:
     """Read one recipe. Raises DataError naming file and key."""
     recipe = convert(read_toml(path), RawRecipe, file=path, key="")
+    _check_steps(recipe, path)
     for key, requirement in (
         *(("build.python", one) for one in recipe.build.python),
         *(("runtime", one) for one in recipe.runtime),
@@ -128,6 +140,31 @@ def load_recipe(path: Path) -> RawRecipe:
                 fix="Write a name and a specifier, such as cmake>=3.27,<5.",
             )
     return recipe
+
+
+def _check_steps(recipe: RawRecipe, path: Path) -> None:
+    """Raise DataError where steps are missing, or where there can be none."""
+    if recipe.output in ("wheel", "prefix") and not recipe.build.steps:
+        raise DataError(
+            f"a {recipe.output} is made by steps, and there are none.",
+            where=f"{path}: build.steps",
+            fix="Write the commands that leave it in {{ out }}.",
+        )
+    if recipe.output == "root" and (recipe.build != Build() or recipe.needs):
+        raise DataError(
+            "a root is unpacked, not built.",
+            where=f"{path}: {'build' if recipe.build != Build() else 'needs'}",
+            cause="Steps run in a root, and so cannot make one.",
+            fix="Remove that; `links` adds what maintainer scripts would make.",
+        )
+    if recipe.build != Build() and not recipe.build.steps:
+        raise DataError(
+            "[build] has no steps.",
+            where=f"{path}: build.steps",
+            fix="Write them, or remove [build]: the output is then the source as it is.",
+        )
+    if recipe.links and recipe.output != "root":
+        raise DataError("only a root has links.", where=f"{path}: links", fix="Remove them.")
 
 
 def _unfit(requirement: str) -> str:

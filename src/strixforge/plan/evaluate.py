@@ -1,5 +1,6 @@
 """Raw recipe to evaluated recipe: Jinja2 with StrictUndefined, one rule for every string."""
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -9,8 +10,11 @@ from strixforge.model.recipe import Recipe
 from strixforge.plan import layout
 from strixforge.plan.graph import Component, Plan
 
+Toolchains = Mapping[str, Mapping[str, str]]
+"""Facts of the toolchains that are there, by component: prefix, clang, bitcode and so on."""
 
-def context(component: Component, plan: Plan) -> dict[str, Any]:
+
+def context(component: Component, plan: Plan, toolchains: Toolchains) -> dict[str, Any]:
     """Return what a recipe's templates can name. Nothing of it depends on the machine."""
     pin = component.pin
     source = {"version": pin.version, "epoch": pin.epoch}
@@ -26,14 +30,16 @@ def context(component: Component, plan: Plan) -> dict[str, Any]:
     }
     for need in component.recipe.needs:
         needed = plan.components[need]
+        is_toolchain = needed.recipe.output == "toolchain"
         names[need] = {
-            "prefix": layout.prefix(need, needed.recipe.output),
+            "prefix": layout.ROCM if is_toolchain else layout.prefix(need),
             "version": needed.pin.version,
+            **toolchains.get(need, {}),
         }
     return names
 
 
-def evaluate(component: Component, plan: Plan) -> Recipe:
+def evaluate(component: Component, plan: Plan, toolchains: Toolchains) -> Recipe:
     """Fill in every template. Raises DataError naming the key, and what the template could name."""
     import jinja2.sandbox
 
@@ -53,7 +59,7 @@ def evaluate(component: Component, plan: Plan) -> Recipe:
     # The same text must come out each time: away with lipsum, cycler and random.
     environment.globals.clear()
     del environment.filters["random"]
-    names = context(component, plan)
+    names = context(component, plan, toolchains)
 
     def fill(text: str, key: str) -> str:
         try:
@@ -95,4 +101,5 @@ def evaluate(component: Component, plan: Plan) -> Recipe:
             for i, path in enumerate(recipe.check.paths)
         ),
         code_objects=recipe.check.code_objects,
+        links=dict(recipe.links),
     )

@@ -15,7 +15,7 @@ _WORDS = {
     "epoch": "SOURCE_DATE_EPOCH",
     "patches": "the patches",
     "python requirements": "the locked Python build requirements",
-    "root": "the host system",
+    "root": "the root that builds see",
     "needs": "what it needs",
     "recipe": "the recipe",
 }

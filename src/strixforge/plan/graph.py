@@ -7,9 +7,11 @@ from pathlib import Path
 
 from strixforge.model.errors import DataError
 from strixforge.model.loading import nearest
-from strixforge.model.lock import Lock, Pin
+from strixforge.model.lock import HOST, Lock
 from strixforge.model.patch import Patch, load_patches
+from strixforge.model.pins import Pin, SystemPin
 from strixforge.model.recipe import RawRecipe, load_recipe, recipe_file
+from strixforge.plan.python import Python, root_python, running
 from strixforge.plan.requirements import Requirements, load_requirements
 
 
@@ -26,13 +28,23 @@ class Component:
     skipped: tuple[tuple[Patch, str], ...]
     """Patches of the component that it does not get, each with the reason."""
     requirements_file: Path
+    python: Python
+    """What wheels of the build requirements are chosen for."""
 
     @cached_property
     def requirements(self) -> Requirements:
         """The hashed Python build requirements. Raises UnpinnedError when they are not locked."""
         return load_requirements(
-            self.requirements_file, self.recipe.build.python, what=f"build of {self.name}"
+            self.requirements_file,
+            self.recipe.build.python,
+            self.python,
+            what=f"build of {self.name}",
         )
+
+    @property
+    def is_built(self) -> bool:
+        """Say whether steps make the output; else it is the source as it is unpacked."""
+        return bool(self.recipe.build.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +55,43 @@ class Plan:
     arch: str
     lock_file: Path
     components: dict[str, Component]
+    root: str | None
+    """The component whose output builds see as /; None for the host's own system."""
+    python: Python
+    """The stack's Python: the root's, or with root=host the one that runs strixforge."""
+
+    def needs(self, name: str) -> tuple[str, ...]:
+        """Return what must be there before a component can be built, the root first."""
+        component = self.components[name]
+        in_root = component.is_built or isinstance(component.pin, SystemPin)
+        root = (self.root,) if self.root is not None and in_root else ()
+        return (*root, *component.recipe.needs)
 
 
-def load_plan(home: Path, lock: Lock, stack: str, arch: str, versions: dict[str, str]) -> Plan:
+def load_plan(
+    home: Path,
+    lock: Lock,
+    stack: str,
+    arch: str,
+    versions: dict[str, str],
+    root: str = HOST,
+) -> Plan:
     """Join lock, recipes, patches and requirement locks of one stack.
 
-    `home` is the folder of dodo.py; `versions` chooses among pins. Raises DataError, UsageError
-    or UnpinnedError, each naming the file to mend.
+    `home` is the folder of dodo.py; `versions` chooses among pins; `root` is `host` or the name of
+    a root in the lock. Raises DataError, UsageError or UnpinnedError, each naming the file to mend.
     """
     pins = lock.stack(stack).choose(versions, file=lock.file)
+    root_pin = lock.root(root, where=f"{lock.file}: root")
+    python = running()
+    if root_pin is not None:
+        pins = {root: root_pin, **pins}
+        python = root_python(home, root_pin)
     numbers = {name: pin.version for name, pin in pins.items()}
-    loaded = {name: _load_component(home, stack, name, pin, numbers) for name, pin in pins.items()}
+    loaded = {
+        name: _load_component(home, stack, name, pin, numbers, python) for name, pin in pins.items()
+    }
+    _check_outputs(loaded, root if root_pin is not None else None)
     for component in loaded.values():
         for need in component.recipe.needs:
             if need not in loaded:
@@ -79,16 +117,33 @@ def load_plan(home: Path, lock: Lock, stack: str, arch: str, versions: dict[str,
             where=str(lock.file),
             cause="A sandbox shows one toolchain, at /opt/rocm.",
         )
+    if root_pin is not None:
+        order = [root, *(name for name in order if name != root)]
     return Plan(
         stack=stack,
         arch=arch,
         lock_file=lock.file,
         components={name: loaded[name] for name in order},
+        root=root if root_pin is not None else None,
+        python=python,
     )
 
 
+def _check_outputs(loaded: dict[str, Component], root: str | None) -> None:
+    """Raise DataError where a root is no root, or something else says that it is one."""
+    for name, component in loaded.items():
+        if (component.recipe.output == "root") != (name == root):
+            raise DataError(
+                f"{name} is no root."
+                if name == root
+                else f"{name} is a root, and a stack's pins are what is built in one.",
+                where=f"{component.recipe_path}: output",
+                fix='A root has a [[root]] entry in the lock and output = "root" in its recipe.',
+            )
+
+
 def _load_component(
-    home: Path, stack: str, name: str, pin: Pin, versions: dict[str, str]
+    home: Path, stack: str, name: str, pin: Pin, versions: dict[str, str], python: Python
 ) -> Component:
     path = recipe_file(home / "recipes", stack, name)
     recipe = load_recipe(path)
@@ -117,4 +172,5 @@ def _load_component(
         patches=tuple(applied),
         skipped=tuple(skipped),
         requirements_file=home / "locks" / stack / f"{name}.txt",
+        python=python,
     )

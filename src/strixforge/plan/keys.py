@@ -11,14 +11,20 @@ import msgspec
 
 from strixforge.model.digests import canonical
 from strixforge.plan import layout
-from strixforge.plan.evaluate import evaluate
+from strixforge.plan.evaluate import Toolchains, evaluate
 from strixforge.plan.graph import Component, Plan
 
 KeyDocument = dict[str, Any]
 
 
 def key_document(
-    component: Component, plan: Plan, *, source: str, root: dict[str, str], needs: dict[str, str]
+    component: Component,
+    plan: Plan,
+    toolchains: Toolchains,
+    *,
+    source: str,
+    root: dict[str, str],
+    needs: dict[str, str],
 ) -> KeyDocument:
     """Return the document of one component.
 
@@ -26,12 +32,12 @@ def key_document(
     shows; `needs` maps each needed component to the digest of its output. Comments, jobs, paths
     of this machine and time stay out.
     """
-    recipe = evaluate(component, plan)
+    recipe = evaluate(component, plan, toolchains)
     document = {
         "contract": layout.CONTRACT,
         "component": component.name,
         "version": component.pin.version,
-        "arch": plan.arch,
+        "arch": plan.arch if component.is_built else None,
         "recipe": msgspec.to_builtins(recipe),
         "source": source,
         "epoch": component.pin.epoch,

@@ -3,8 +3,6 @@
 Fixed paths make `__FILE__`, RPATHs, clang's CUID and compiler-cache hits the same everywhere.
 """
 
-from strixforge.model.recipe import Output
-
 SRC = "/strixforge/src"
 BUILD = "/strixforge/build"
 OUT = "/strixforge/out"
@@ -16,6 +14,6 @@ CONTRACT = 1
 """Version of what a sandbox promises to a build. A change of it rebuilds everything."""
 
 
-def prefix(component: str, output: Output) -> str:
-    """Return where a needed component lies inside the sandbox."""
-    return ROCM if output == "toolchain" else f"{DEPS}/{component}"
+def prefix(component: str) -> str:
+    """Return where a needed component lies inside the sandbox; a toolchain has its own place."""
+    return f"{DEPS}/{component}"

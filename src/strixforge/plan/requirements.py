@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from strixforge.model.errors import DataError, UnpinnedError
+from strixforge.plan.python import Python
 
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})(?=\s|$)")
 
@@ -35,8 +36,10 @@ class Requirements:
         return [f"{one.name}=={one.version} {' '.join(sorted(one.hashes))}" for one in self.locked]
 
 
-def load_requirements(path: Path, wanted: tuple[str, ...], *, what: str) -> Requirements:
-    """Read a requirement lock and check that it satisfies `wanted`.
+def load_requirements(
+    path: Path, wanted: tuple[str, ...], python: Python, *, what: str
+) -> Requirements:
+    """Read a requirement lock and check that it satisfies `wanted` for that Python.
 
     Raises UnpinnedError when the file or an entry is missing or without a hash, DataError when a
     line cannot be read.
@@ -53,12 +56,12 @@ def load_requirements(path: Path, wanted: tuple[str, ...], *, what: str) -> Requ
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the lock cannot be read: {error}.", where=str(path), fix=fix) from None
     locked: dict[str, Locked] = {}
-    for one in _parse(text, path):
+    for one in _parse(text, path, python):
         if locked.setdefault(one.name, one) != one:
             raise DataError(f"{one.name} is locked twice, differently.", where=str(path), fix=fix)
     for text_wanted in wanted:
         requirement = Requirement(text_wanted)
-        if not _holds(requirement.marker):
+        if not _holds(requirement.marker, python):
             continue
         have = locked.get(canonicalize_name(requirement.name))
         if have is None or not requirement.specifier.contains(have.version, prereleases=True):
@@ -69,14 +72,14 @@ def load_requirements(path: Path, wanted: tuple[str, ...], *, what: str) -> Requ
     return Requirements(path, tuple(locked[name] for name in sorted(locked)))
 
 
-def _parse(text: str, path: Path) -> list[Locked]:
+def _parse(text: str, path: Path, python: Python) -> list[Locked]:
     found = []
     for number, line in _logical_lines(text):
         hashes = frozenset(_HASH.findall(line))
         rest = _HASH.sub("", line).strip()
         try:
             requirement = Requirement(rest)
-            holds = _holds(requirement.marker)
+            holds = _holds(requirement.marker, python)
         except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
             raise DataError(
                 f"'{rest}' is not a locked requirement.",
@@ -96,8 +99,8 @@ def _parse(text: str, path: Path) -> list[Locked]:
     return found
 
 
-def _holds(marker: Marker | None) -> bool:
-    return marker is None or marker.evaluate()
+def _holds(marker: Marker | None, python: Python) -> bool:
+    return marker is None or marker.evaluate(dict(python.markers()))
 
 
 def _logical_lines(text: str) -> list[tuple[int, str]]:

@@ -62,10 +62,8 @@ def relink_tree(tree: Path, base: PurePosixPath, known: Mapping[str, PurePosixPa
             continue
         here = _installed(path.relative_to(tree), base).parent
         wanted = [entry for entry in linkage.rpath if _ORIGIN.match(entry)]
-        dropped = len(wanted) < len(linkage.rpath)
         for name in linkage.needed:
-            # A neighbour that was found without an RPATH is found the same way afterwards.
-            if name in known and (known[name] != here or dropped):
+            if name in known:  # a neighbour too: it may have been found in a folder of the system
                 entry = f"$ORIGIN/{os.path.relpath(known[name], here)}".removesuffix("/.")
                 if entry not in wanted:
                     wanted.append(entry)

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import shutil
-import sys
 import tarfile
 import tempfile
 from dataclasses import asdict, dataclass
@@ -17,10 +16,13 @@ from strixforge.audit.gate import architecture_findings
 from strixforge.model.digests import file_sha256
 from strixforge.model.errors import GateError
 from strixforge.plan.graph import Component, Plan
+from strixforge.plan.python import Python
 from strixforge.plan.requirements import Locked
 from strixforge.release import locks
 from strixforge.release.activation import render_activation
-from strixforge.release.inputs import INSTALLER, TEMPLATES, wheelhouse_inputs
+from strixforge.release.glibc import highest_glibc
+from strixforge.release.inputs import INSTALLER, TEMPLATES, is_shipped, wheelhouse_inputs
+from strixforge.release.python import needed_python
 from strixforge.release.relink import libraries, relink_tree, relink_wheel
 from strixforge.sources.cache import Cache
 from strixforge.sources.index import wheel as index_wheel
@@ -51,7 +53,7 @@ def collect(
 
     The caller holds the lock of `place`.
     Raises IntegrityError for a changed artifact or wheel, GateError when something in it is not
-    for the stack's architecture.
+    for the stack's architecture, or the wheels are for different Pythons.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     for left in place.parent.glob(f".{place.name}-*"):
@@ -61,8 +63,8 @@ def collect(
         for name in ("wheels", "prefixes", "tools"):
             (staged / name).mkdir(parents=True)
         items = _built(plan, records, store, staged, Path(folder))
-        items += _from_index(runtime, cache, staged)
-        _check(staged, plan.arch)
+        items += _from_index(runtime, plan.python, cache, staged)
+        _check(staged, plan, items)
         wheels = [item for item in items if item.path.startswith("wheels/")]
         texts = {
             "requirements.txt": locks.requirements(wheels),
@@ -74,12 +76,19 @@ def collect(
             (staged / name).write_text(text, encoding="utf-8")
             items.append(_item(staged, name, {"strixforge": plan.stack}))
         (staged / "install.sh").chmod(0o755)
+        # pip runs under that Python too.
+        python = needed_python([*staged.glob("wheels/*.whl"), *staged.glob("tools/*.whl")])
+        glibc = highest_glibc(staged)
         manifest = {
             "schema": 1,
             "stack": plan.stack,
             "arch": plan.arch,
             "inputs": wheelhouse_inputs(plan, records, runtime),
-            "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+            "python": python.minimum,
+            "python_exact": python.exact,
+            "python_requires": python.requires,
+            "glibc": glibc.version,
+            "glibc_file": glibc.file,
             "files": [asdict(item) for item in sorted(items, key=lambda item: item.path)],
         }
         (staged / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
@@ -106,13 +115,14 @@ def _built(
 ) -> list[Item]:
     known: dict[str, PurePosixPath] = {}
     trees: dict[str, Path] = {}
-    for name, component in plan.components.items():
+    shipped = {name: one for name, one in plan.components.items() if is_shipped(one)}
+    for name, component in shipped.items():
         trees[name] = store.verified(records[name].output, what=name)
         if component.recipe.output != "wheel":
             for soname, where in libraries(trees[name], PurePosixPath(name)).items():
                 known.setdefault(soname, where)
     items = []
-    for name, component in plan.components.items():
+    for name, component in shipped.items():
         work = folder / name
         work.mkdir()
         if component.recipe.output == "wheel":
@@ -152,10 +162,12 @@ def _pack_prefix(
                 tar.addfile(info, file)
 
 
-def _from_index(runtime: tuple[Locked, ...], cache: Cache, staged: Path) -> list[Item]:
+def _from_index(
+    runtime: tuple[Locked, ...], python: Python, cache: Cache, staged: Path
+) -> list[Item]:
     items = []
     for locked in runtime:
-        name, path = index_wheel(locked, cache)
+        name, path = index_wheel(locked, python, cache)
         # pip installs the others, and is itself no part of the environment.
         folder = "tools" if locked.name == "pip" else "wheels"
         shutil.copyfile(path, staged / folder / name)
@@ -164,8 +176,13 @@ def _from_index(runtime: tuple[Locked, ...], cache: Cache, staged: Path) -> list
     return items
 
 
-def _check(staged: Path, arch: str) -> None:
-    findings = architecture_findings(scan(staged), arch, required=False)
+def _check(staged: Path, plan: Plan, items: list[Item]) -> None:
+    """Let no code object for another GPU in, but those that a release of ROCm brought along."""
+    arch = plan.arch
+    built = {name for name, component in plan.components.items() if component.is_built}
+    files = [one.path for one in items if one.origin.get("built", "") in {"", *built}]
+    found = (one for path in files for one in scan(staged / path))
+    findings = architecture_findings(found, arch, required=False)
     if findings:
         raise GateError(
             f"the wheelhouse holds code objects that are not for {arch}.",

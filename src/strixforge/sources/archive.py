@@ -2,30 +2,49 @@
 
 from pathlib import Path
 
-from strixforge.model.lock import ArchivePin
-from strixforge.sources import Progress
-from strixforge.sources.cache import Cache
+from strixforge.model.errors import FetchError
+from strixforge.model.pins import ArchivePin
+from strixforge.sources import Progress, Site
 from strixforge.sources.http import download
 from strixforge.sources.unpacking import unpack_archive
 
 
-def digest(pin: ArchivePin, home: Path) -> str:
+def digest(pin: ArchivePin, site: Site) -> str:
     """Return the archive's hash."""
-    del home  # only local sources lie there
+    del site
     return f"sha256:{pin.sha256}"
 
 
-def missing(pin: ArchivePin, cache: Cache) -> bool:
+def missing(pin: ArchivePin, site: Site) -> bool:
     """Say whether the archive must be downloaded."""
-    return cache.find(pin.sha256) is None
+    return site.cache.find(pin.sha256) is None
 
 
-def fetch(pin: ArchivePin, cache: Cache, progress: Progress) -> None:
-    """Download the archive. Raises FetchError or IntegrityError."""
-    download(pin.url, pin.sha256, cache, progress, what=f"{pin.component} {pin.version}")
+def fetch(pin: ArchivePin, site: Site, progress: Progress) -> None:
+    """Download the archive from the first address that has it.
+
+    Raises FetchError with all that were tried, or IntegrityError for other bytes.
+    """
+    what = f"{pin.component} {pin.version}"
+    trouble: list[FetchError] = []
+    for url in (pin.url, *pin.also):
+        try:
+            download(url, pin.sha256, site.cache, progress, what=what)
+        except FetchError as error:
+            trouble.append(error)
+        else:
+            return
+    first = trouble[0]
+    if len(trouble) > 1:
+        first.where = "\n".join(f"{error.where}: {error.what}" for error in trouble)
+        first.what = f"{what} is at none of its {len(trouble)} addresses."
+    raise first
 
 
-def unpack(pin: ArchivePin, cache: Cache, home: Path, target: Path) -> None:
-    """Unpack the verified archive into `target`. Raises ArchiveError or IntegrityError."""
-    del home
-    unpack_archive(cache.verified(pin.sha256, what=f"{pin.component} {pin.version}"), target)
+def unpack(pin: ArchivePin, site: Site, target: Path) -> str:
+    """Unpack the verified archive into `target`; return the name of its top folder.
+
+    Raises ArchiveError or IntegrityError.
+    """
+    what = f"{pin.component} {pin.version}"
+    return unpack_archive(site.cache.verified(pin.sha256, what=what), target)

@@ -11,8 +11,8 @@ import git
 from git.exc import GitCommandError
 
 from strixforge.model.errors import ArchiveError, FetchError, IntegrityError
-from strixforge.model.lock import GitPin
-from strixforge.sources import Progress
+from strixforge.model.pins import GitPin
+from strixforge.sources import Progress, Site
 from strixforge.sources.cache import Cache
 from strixforge.sources.unpacking import check_links
 
@@ -45,28 +45,27 @@ class _Module:
     commit: str
 
 
-def digest(pin: GitPin, home: Path) -> str:
+def digest(pin: GitPin, site: Site) -> str:
     """Return the commit, which names its content."""
-    del home
+    del site
     return f"git:{pin.commit}{'' if pin.submodules else ' without submodules'}"
 
 
-def missing(pin: GitPin, cache: Cache) -> bool:
+def missing(pin: GitPin, site: Site) -> bool:
     """Say whether the commit, or a submodule of it, must be fetched."""
-    return _lacks(cache, pin.url, pin.commit, pin.submodules)
+    return _lacks(site.cache, pin.url, pin.commit, pin.submodules)
 
 
-def fetch(pin: GitPin, cache: Cache, progress: Progress) -> None:
+def fetch(pin: GitPin, site: Site, progress: Progress) -> None:
     """Fetch the commit and its submodules. Raises FetchError."""
     del progress  # git tells no byte counts while it receives
-    _fetch(cache, pin.url, pin.commit, pin.submodules, what=f"{pin.component} {pin.version}")
+    _fetch(site.cache, pin.url, pin.commit, pin.submodules, what=f"{pin.component} {pin.version}")
 
 
-def unpack(pin: GitPin, cache: Cache, home: Path, target: Path) -> None:
+def unpack(pin: GitPin, site: Site, target: Path) -> None:
     """Check every object of the mirror, then lay out the commit. Raises IntegrityError."""
-    del home
     what = f"{pin.component} {pin.version}"
-    _checkout(cache, pin.url, pin.commit, target, pin.submodules, what=what)
+    _checkout(site.cache, pin.url, pin.commit, target, pin.submodules, what=what)
     check_links(target, what)
 
 

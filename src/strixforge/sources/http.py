@@ -1,6 +1,8 @@
 """Downloads over HTTP: retried, resumed, and known by sha256."""
 
+import hashlib
 import re
+import shutil
 from collections.abc import Callable
 from functools import cache as memoize
 from pathlib import Path
@@ -15,6 +17,7 @@ from strixforge.model.digests import file_sha256
 from strixforge.model.errors import FetchError, IntegrityError
 from strixforge.sources.cache import Cache
 
+Progress = Callable[[int, int | None], None]
 _ATTEMPTS = 5
 """Tries in a row that bring nothing new, before giving up."""
 TIMEOUT = (20, 60)  # seconds to connect, seconds between two reads
@@ -95,6 +98,58 @@ def download(
                 raise _wrong_bytes(url, what, sha256, got)
 
 
+def first_download(url: str, cache: Cache, progress: Progress, *, what: str) -> str:
+    """Bring a file into the cache whose hash nobody knows yet; return its sha256.
+
+    Whoever trusts that hash from then on trusts this one download. Raises FetchError.
+    """
+    partial = cache.partial(hashlib.sha256(url.encode()).hexdigest())
+    partial.unlink(missing_ok=True)
+    try:
+        if urlsplit(url).scheme == "file":
+            shutil.copyfile(unquote(urlsplit(url).path), partial)
+        else:
+            _receive(url, partial, progress, verify=True)
+    except (OSError, ValueError) as error:
+        if isinstance(error, requests.RequestException):
+            raise _not_fetched(url, what, error) from None
+        raise _not_read(url, what, error) from None
+    except urllib3.exceptions.HTTPError as error:
+        raise _not_fetched(url, what, error) from None
+    sha256 = file_sha256(partial)
+    cache.add(partial, sha256, file_name(url))
+    return sha256
+
+
+def read(url: str, *, limit: int, what: str) -> bytes:
+    """Return a small file whose hash or signature the caller checks; at most `limit` bytes.
+
+    Raises FetchError, or MissingFileError where the server does not have it.
+    """
+    if urlsplit(url).scheme == "file":
+        try:
+            content = Path(unquote(urlsplit(url).path)).read_bytes()
+        except (OSError, ValueError) as error:
+            raise _not_read(url, what, error) from None
+    else:
+        try:
+            with session().get(
+                url, headers={"Accept-Encoding": "identity"}, stream=True, timeout=TIMEOUT
+            ) as reply:
+                reply.raise_for_status()
+                content = reply.raw.read(limit + 1, decode_content=False)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise _not_fetched(url, what, error) from None
+    if len(content) > limit:
+        raise FetchError(
+            f"{what} is larger than any real one.",
+            where=without_secrets(url),
+            cause=f"More than {limit} bytes: the server answers with something else.",
+            fix="Use another mirror.",
+        )
+    return content
+
+
 def _receive(
     url: str, partial: Path, progress: Callable[[int, int | None], None], *, verify: str | bool
 ) -> None:
@@ -124,18 +179,11 @@ def _size(path: Path) -> int:
 
 def _copy(url: str, sha256: str, cache: Cache, *, what: str) -> Path:
     """Take a file:// location, as a machine's own index may have it."""
-    import shutil
-
     partial = cache.partial(sha256)
     try:
         shutil.copyfile(unquote(urlsplit(url).path), partial)
     except (OSError, ValueError) as error:
-        raise FetchError(
-            f"{what} could not be read: {getattr(error, 'strerror', '') or error}.",
-            where=url,
-            cause="The file has moved, was removed, or is not yours to read.",
-            fix="Put it back, or mend the pin.",
-        ) from None
+        raise _not_read(url, what, error) from None
     got = file_sha256(partial)
     if got != sha256:
         partial.unlink()
@@ -148,14 +196,29 @@ def _is_final(error: Exception) -> bool:
     return not isinstance(error, urllib3.exceptions.HTTPError)
 
 
+class MissingFileError(FetchError):
+    """The server is there, and does not have the file."""
+
+
+def _not_read(url: str, what: str, error: OSError | ValueError) -> FetchError:
+    kind = MissingFileError if isinstance(error, FileNotFoundError) else FetchError
+    return kind(
+        f"{what} could not be read: {getattr(error, 'strerror', '') or error}.",
+        where=url,
+        cause="The file has moved, was removed, or is not yours to read.",
+        fix="Put it back, or mend the pin.",
+    )
+
+
 def _not_fetched(url: str, what: str, error: Exception) -> FetchError:
     reply = getattr(error, "response", None)
     if reply is not None:
-        return FetchError(
+        kind = MissingFileError if reply.status_code in (404, 410) else FetchError
+        return kind(
             f"{what}: the server answered {reply.status_code} {reply.reason}.",
             where=without_secrets(url),
             cause="The file has moved or was removed."
-            if reply.status_code in (404, 410)
+            if kind is MissingFileError
             else "The server refuses it, or is in trouble.",
             fix="Open the address in a browser; mend the pin if it moved, else try again later.",
         )

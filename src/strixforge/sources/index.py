@@ -5,36 +5,35 @@ run one for an sdist, with the network on.
 """
 
 import json
-import sys
 from pathlib import Path
 
-from packaging.tags import sys_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from strixforge.model.digests import document_digest
 from strixforge.model.errors import FetchError
-from strixforge.model.lock import IndexPin, same_version
+from strixforge.model.pins import IndexPin, same_version
+from strixforge.plan.python import Python
 from strixforge.plan.requirements import Locked
-from strixforge.sources import Progress
+from strixforge.sources import Progress, Site
 from strixforge.sources.cache import Cache
 from strixforge.sources.index_config import index_config
 from strixforge.sources.unpacking import unpack_archive
 
 
-def digest(pin: IndexPin, home: Path) -> str:
+def digest(pin: IndexPin, site: Site) -> str:
     """Return the sdist's hash."""
-    del home
+    del site
     return f"sha256:{pin.sha256}"
 
 
-def missing(pin: IndexPin, cache: Cache) -> bool:
+def missing(pin: IndexPin, site: Site) -> bool:
     """Say whether the sdist must be downloaded."""
-    return cache.find(pin.sha256) is None
+    return site.cache.find(pin.sha256) is None
 
 
-def fetch(pin: IndexPin, cache: Cache, progress: Progress) -> None:
+def fetch(pin: IndexPin, site: Site, progress: Progress) -> None:
     """Download the sdist. Raises FetchError or IntegrityError."""
-    if not missing(pin, cache):
+    if not missing(pin, site):
         return
     from strixforge.sources.http import download
     from strixforge.sources.offers import addresses
@@ -43,24 +42,23 @@ def fetch(pin: IndexPin, cache: Cache, progress: Progress) -> None:
     what = f"{pin.name} {pin.version}"
     wanted = Locked(canonicalize_name(pin.name), pin.version, frozenset({pin.sha256}))
     url = addresses(wanted, config)[pin.sha256]
-    download(url, pin.sha256, cache, progress, what=what, verify=config.verify)
+    download(url, pin.sha256, site.cache, progress, what=what, verify=config.verify)
 
 
-def unpack(pin: IndexPin, cache: Cache, home: Path, target: Path) -> None:
+def unpack(pin: IndexPin, site: Site, target: Path) -> None:
     """Unpack the verified sdist into `target`. Raises ArchiveError or IntegrityError."""
-    del home
-    unpack_archive(cache.verified(pin.sha256, what=f"{pin.name} {pin.version}"), target)
+    unpack_archive(site.cache.verified(pin.sha256, what=f"{pin.name} {pin.version}"), target)
 
 
-def wheel_missing(locked: Locked, cache: Cache) -> bool:
+def wheel_missing(locked: Locked, python: Python, cache: Cache) -> bool:
     """Say whether a requirement's wheel must be downloaded."""
-    choice = _choose(locked, cache)
+    choice = _choose(locked, python, cache)
     return choice is None or cache.find(choice[0]) is None
 
 
-def fetch_wheel(locked: Locked, cache: Cache, progress: Progress) -> None:
-    """Download the wheel of a requirement that fits this Python best. Raises FetchError."""
-    if not wheel_missing(locked, cache):
+def fetch_wheel(locked: Locked, python: Python, cache: Cache, progress: Progress) -> None:
+    """Download the wheel of a requirement that fits the Python best. Raises FetchError."""
+    if not wheel_missing(locked, python, cache):
         return
     from strixforge.sources.http import download, file_name
     from strixforge.sources.offers import addresses
@@ -74,10 +72,10 @@ def fetch_wheel(locked: Locked, cache: Cache, progress: Progress) -> None:
         staged.write_text(json.dumps(listing, indent=1, sort_keys=True))
         _listing(locked, cache).parent.mkdir(parents=True, exist_ok=True)
         staged.rename(_listing(locked, cache))
-    choice = _choose(locked, cache)
+    choice = _choose(locked, python, cache)
     if choice is None:
         raise FetchError(
-            f"{what}: no locked wheel fits Python {sys.version_info[0]}.{sys.version_info[1]}.",
+            f"{what}: no locked wheel fits Python {python.short}.",
             where=f"files: {', '.join(sorted(listing.values())[:6])}",
             cause="Build requirements are taken as wheels; nothing is built while fetching.",
             fix="Use a Python that the wheels are made for, or ./doit lock with another version.",
@@ -85,9 +83,9 @@ def fetch_wheel(locked: Locked, cache: Cache, progress: Progress) -> None:
     download(urls[choice[0]], choice[0], cache, progress, what=what, verify=config.verify)
 
 
-def wheel(locked: Locked, cache: Cache) -> tuple[str, Path]:
+def wheel(locked: Locked, python: Python, cache: Cache) -> tuple[str, Path]:
     """Return (file name, verified path) of a fetched wheel. Raises IntegrityError or FetchError."""
-    choice = _choose(locked, cache)
+    choice = _choose(locked, python, cache)
     if choice is None:
         raise FetchError(
             f"no wheel of {locked.name} {locked.version} is in the download cache.",
@@ -108,14 +106,14 @@ def _listing(locked: Locked, cache: Cache) -> Path:
     return cache.root / "listings" / f"{key}.json"
 
 
-def _choose(locked: Locked, cache: Cache) -> tuple[str, str] | None:
-    """Return (sha256, file name) of the best wheel for this Python, or None."""
+def _choose(locked: Locked, python: Python, cache: Cache) -> tuple[str, str] | None:
+    """Return (sha256, file name) of the best wheel for that Python, or None."""
     try:
         listing = json.loads(_listing(locked, cache).read_text())
         names = [(str(listing[sha256]), sha256) for sha256 in locked.hashes & listing.keys()]
     except (OSError, ValueError, AttributeError, RecursionError):
         return None  # absent or damaged: it is written anew
-    ranks = {tag: rank for rank, tag in enumerate(sys_tags())}
+    ranks = {tag: rank for rank, tag in enumerate(python.tags())}
     fitting = []
     for name, sha256 in names:
         try:

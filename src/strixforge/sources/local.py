@@ -7,16 +7,15 @@ import subprocess
 from pathlib import Path
 
 from strixforge.model.errors import DataError
-from strixforge.model.lock import LocalPin
-from strixforge.sources import Progress
-from strixforge.sources.cache import Cache
+from strixforge.model.pins import LocalPin
+from strixforge.sources import Progress, Site
 
 
-def digest(pin: LocalPin, home: Path) -> str:
+def digest(pin: LocalPin, site: Site) -> str:
     """Return a digest of the tracked files' names, contents and executable bits."""
     total = hashlib.sha256()
-    for name in _tracked(pin, home):
-        path = home / pin.path / name
+    for name in _tracked(pin, site.home):
+        path = site.home / pin.path / name
         if path.is_symlink():
             kind, content = "link", os.fsencode(path.readlink())
         else:
@@ -27,24 +26,23 @@ def digest(pin: LocalPin, home: Path) -> str:
     return f"local:{total.hexdigest()}"
 
 
-def missing(pin: LocalPin, cache: Cache) -> bool:
+def missing(pin: LocalPin, site: Site) -> bool:
     """Return False: the files are here."""
-    del pin, cache
+    del pin, site
     return False
 
 
-def fetch(pin: LocalPin, cache: Cache, progress: Progress) -> None:
+def fetch(pin: LocalPin, site: Site, progress: Progress) -> None:
     """Do nothing: the files are here."""
-    del pin, cache, progress
+    del pin, site, progress
 
 
-def unpack(pin: LocalPin, cache: Cache, home: Path, target: Path) -> None:
+def unpack(pin: LocalPin, site: Site, target: Path) -> None:
     """Copy the tracked files to `target`."""
-    del cache
-    for name in _tracked(pin, home):
+    for name in _tracked(pin, site.home):
         place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(home / pin.path / name, place, follow_symlinks=False)
+        shutil.copy2(site.home / pin.path / name, place, follow_symlinks=False)
 
 
 def _tracked(pin: LocalPin, home: Path) -> list[str]:

@@ -16,7 +16,7 @@ from pypi_simple import (
 
 from strixforge.model.digests import file_sha256
 from strixforge.model.errors import FetchError, IntegrityError
-from strixforge.model.lock import same_version
+from strixforge.model.pins import same_version
 from strixforge.plan.requirements import Locked
 from strixforge.sources.http import TIMEOUT, file_name, session, without_secrets
 from strixforge.sources.index_config import IndexConfig, as_url

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 from strixforge.model.errors import ArchiveError
 
@@ -36,11 +36,11 @@ _BAD_NAMES = frozenset(
 
 def unpack_archive(
     archive: Path, target: Path, *, max_bytes: int = MAX_BYTES, max_members: int = MAX_MEMBERS
-) -> None:
+) -> str:
     """Unpack a tar or zip, whatever its name, into the empty folder `target`.
 
-    A single top folder is left out, as sdists and forge archives have it. Raises ArchiveError;
-    what was unpacked until then stays inside `target`.
+    A single top folder is left out, as sdists and forge archives have it; returns its name, or an
+    empty text. Raises ArchiveError; what was unpacked until then stays inside `target`.
     """
     target = target.absolute()  # a relative path would hide how long the names in it are
     work = target.parent / (target.name + ".unpacking")
@@ -48,21 +48,16 @@ def unpack_archive(
         shutil.rmtree(work)
     raw = work / uuid.uuid4().hex
     raw.mkdir(parents=True)
-    guard = _Guard(archive.name, max_bytes, max_members)
+    guard = Guard(archive.name, max_bytes, max_members)
     with archive.open("rb") as file:
         magic = file.read(4)
-    try:
+    with explained(archive):
         # By its first bytes: a tar may end in a zip, and zipfile looks at the end only.
         if magic in (b"PK\3\4", b"PK\5\6"):
             _unpack_zip(archive, raw, guard)
         else:
-            _unpack_tar(archive, raw, guard, zstd=magic == b"\x28\xb5\x2f\xfd")
-    except _damage() as error:
-        raise _damaged(archive, str(error) or type(error).__name__) from None
-    except OSError as error:
-        if error.errno is not None and error.errno not in _BAD_NAMES:
-            raise  # the disk is full, or the like
-        raise _damaged(archive, error.strerror or str(error)) from None
+            with archive.open("rb") as file:
+                unpack_tar(file, raw, guard)
     entries = list(raw.iterdir())
     if not entries:
         raise _damaged(archive, "it is empty")
@@ -73,6 +68,7 @@ def unpack_archive(
     target.rmdir()
     whole.rename(target)
     shutil.rmtree(work)
+    return top.name if top != raw else ""
 
 
 def check_links(root: Path, name: str) -> None:
@@ -97,6 +93,19 @@ def check_links(root: Path, name: str) -> None:
             inside = resolved == real or resolved.startswith(real + os.sep)
             if os.path.isabs(target) or len(target) > _MAX_LINK or not inside:  # noqa: PTH117
                 raise _escape(name, os.path.relpath(path, root), f"a link to {target[:80]}")
+
+
+@contextmanager
+def explained(archive: Path) -> Iterator[None]:
+    """Turn what unpacking raises for a damaged archive into an ArchiveError; a full disk stays."""
+    try:
+        yield
+    except _damage() as error:
+        raise _damaged(archive, str(error) or type(error).__name__) from None
+    except OSError as error:
+        if error.errno is not None and error.errno not in _BAD_NAMES:
+            raise  # the disk is full, or the like
+        raise _damaged(archive, error.strerror or str(error)) from None
 
 
 def _damage() -> tuple[type[Exception], ...]:
@@ -137,11 +146,12 @@ def _escape(archive: str, member: str, why: str) -> ArchiveError:
     )
 
 
-class _Guard:
+class Guard:
     """Checks each member before it is written."""
 
     def __init__(self, archive: str, max_bytes: int, max_members: int) -> None:
-        self._archive = archive
+        """`archive` is the name for messages; the bounds are those of all members together."""
+        self.archive = archive
         self._left = max_bytes
         self._members = max_members
         self._links: set[PurePosixPath] = set()
@@ -151,13 +161,13 @@ class _Guard:
         """Return the member's path. Raises ArchiveError for an unsafe one."""
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\0" in name:
-            raise _escape(self._archive, name, "a path that leaves the folder")
+            raise _escape(self.archive, name, "a path that leaves the folder")
         if not self._links.isdisjoint((path, *path.parents)):
-            raise _escape(self._archive, name, "a path through a symlink of the same archive")
+            raise _escape(self.archive, name, "a path through a symlink of the same archive")
         if len(path.parts) > _MAX_DEPTH:
             raise ArchiveError(
-                f"{self._archive} nests folders more than {_MAX_DEPTH} deep: {name[:80]!r}.",
-                where=self._archive,
+                f"{self.archive} nests folders more than {_MAX_DEPTH} deep: {name[:80]!r}.",
+                where=self.archive,
                 cause="It may be made to break what walks through it.",
                 fix="Do not use this archive. Report it to where it came from.",
             )
@@ -167,8 +177,8 @@ class _Guard:
         self._left -= size
         if self._left < 0 or self._members < 0:
             raise ArchiveError(
-                f"{self._archive} is larger than the bound for unpacked archives.",
-                where=self._archive,
+                f"{self.archive} is larger than the bound for unpacked archives.",
+                where=self.archive,
                 cause="It may be a decompression bomb.",
                 fix="Do not use this archive. Report it to where it came from.",
             )
@@ -178,27 +188,36 @@ class _Guard:
         """Remember a regular file, which hard links may name."""
         self._files.add(path)
 
-    def symlink(self, path: PurePosixPath, target: str) -> None:
-        """Check the target by its text; check_links looks at the whole tree afterwards."""
+    def symlink(self, path: PurePosixPath, target: str) -> str:
+        """Return the target to write, checked by its text; check_links looks at the whole tree."""
         if target.startswith("/") or len(target) > _MAX_LINK:
-            raise _escape(self._archive, str(path), f"a link to {target[:80]}")
+            raise _escape(self.archive, str(path), f"a link to {target[:80]}")
         depth = len(path.parent.parts)
         for part in PurePosixPath(target).parts:
             depth += -1 if part == ".." else 1
             if depth < 0:
-                raise _escape(self._archive, str(path), f"a link to {target[:80]}")
+                raise _escape(self.archive, str(path), f"a link to {target[:80]}")
         self._links.add(path)
         self._files.discard(path)  # it takes the place of a file of that name
+        return target
 
     def hard_link(self, path: PurePosixPath, target: str) -> None:
         """A hard link may only name a regular file that this archive has written before."""
         if PurePosixPath(target) not in self._files:
-            raise _escape(self._archive, str(path), f"a hard link to {target[:80]!r}")
+            raise _escape(self.archive, str(path), f"a hard link to {target[:80]!r}")
         self._files.add(path)
 
 
 class _Member(tarfile.TarInfo):
     """A tar header that cannot send the reader back, nor have it fill the memory."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        """Refuse an archive that ends inside a header: the reader would take that for its end."""
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.TruncatedHeaderError:  # type: ignore[attr-defined]  # typeshed lacks it
+            raise tarfile.ReadError("it is cut off") from None
 
     def _block(self, count: int) -> int:
         """Refuse a negative size: the reader would go round for ever (CVE-2025-8194)."""
@@ -213,8 +232,9 @@ class _Member(tarfile.TarInfo):
         return super()._proc_member(tar)  # type: ignore[misc, no-any-return]  # tarfile publishes no type or hook for it
 
 
-def _unpack_tar(archive: Path, root: Path, guard: _Guard, *, zstd: bool) -> None:
-    with _open_tar(archive, zstd=zstd) as tar:
+def unpack_tar(file: IO[bytes], root: Path, guard: Guard) -> None:
+    """Unpack a tar, compressed or not, from its first byte in `file`, which can seek."""
+    with _open_tar(file) as tar:
         for member in tar:
             path = guard.admit(member.name, member.size if member.isreg() else 0)
             place = root / path
@@ -222,9 +242,9 @@ def _unpack_tar(archive: Path, root: Path, guard: _Guard, *, zstd: bool) -> None
             if member.isdir():
                 place.mkdir(exist_ok=True)
             elif member.issym():
-                guard.symlink(path, member.linkname)
+                link = guard.symlink(path, member.linkname)
                 place.unlink(missing_ok=True)
-                place.symlink_to(member.linkname)
+                place.symlink_to(link)
             elif member.islnk():
                 guard.hard_link(path, member.linkname)
                 place.unlink(missing_ok=True)
@@ -233,7 +253,7 @@ def _unpack_tar(archive: Path, root: Path, guard: _Guard, *, zstd: bool) -> None
                 guard.file(path)
                 _write(source, place, executable=bool(member.mode & 0o100))
             else:
-                raise _escape(archive.name, member.name, "a device or other special file")
+                raise _escape(guard.archive, member.name, "a device or other special file")
 
 
 def _write(source: IO[bytes], place: Path, *, executable: bool) -> None:
@@ -245,23 +265,25 @@ def _write(source: IO[bytes], place: Path, *, executable: bool) -> None:
 
 
 @contextmanager
-def _open_tar(archive: Path, *, zstd: bool) -> Iterator[tarfile.TarFile]:
-    if not zstd:
-        with tarfile.open(archive, mode="r:*", tarinfo=_Member) as tar:
+def _open_tar(file: IO[bytes]) -> Iterator[tarfile.TarFile]:
+    start = file.tell()
+    magic = file.read(4)
+    file.seek(start)
+    if magic != b"\x28\xb5\x2f\xfd":
+        with tarfile.open(fileobj=file, mode="r:*", tarinfo=_Member) as tar:
             yield tar
         return
     import zstandard  # tarfile reads zstd from Python 3.14 on
 
     decompressor = zstandard.ZstdDecompressor()
     with (
-        archive.open("rb") as file,
         decompressor.stream_reader(file, read_across_frames=True) as stream,
         tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as tar,
     ):
         yield tar
 
 
-def _unpack_zip(archive: Path, root: Path, guard: _Guard) -> None:
+def _unpack_zip(archive: Path, root: Path, guard: Guard) -> None:
     with zipfile.ZipFile(archive) as zipped:
         for info in zipped.infolist():
             path = guard.admit(info.filename, info.file_size)
@@ -275,9 +297,9 @@ def _unpack_zip(archive: Path, root: Path, guard: _Guard) -> None:
                 if info.file_size > _MAX_LINK:
                     raise _escape(archive.name, info.filename, "a link with too long a target")
                 target = zipped.read(info).decode("utf-8", "surrogateescape")
-                guard.symlink(path, target)
+                link = guard.symlink(path, target)
                 place.unlink(missing_ok=True)
-                place.symlink_to(target)
+                place.symlink_to(link)
                 continue
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
                 raise _escape(archive.name, info.filename, "a device or other special file")

@@ -51,6 +51,9 @@ class Board:
         self._lock = threading.RLock()
         self._live: Progress | None = None
         self._count = 0
+        self.warnings: list[str] = []
+        """What the run must be told of; the workspace adds to it."""
+        self._warned: set[str] = set()
         self._terminal = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._colour = self._terminal and "NO_COLOR" not in os.environ
 
@@ -73,6 +76,13 @@ class Board:
             else:
                 sys.stdout.flush()
                 _put(sys.stderr, block)
+
+    def warn(self) -> None:
+        """Print those of `warnings` that were not printed yet."""
+        fresh = [one for one in dict.fromkeys(self.warnings) if one not in self._warned]
+        self._warned.update(fresh)
+        for warning in fresh:
+            self.say("warning", warning)
 
     def write(self, text: str) -> None:
         """Print text as it is, above the live lines."""

@@ -31,6 +31,11 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
         self._not_done: list[str] = []
         self._said: set[str] = set()
 
+    def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
+        """Begin a run with its warnings."""
+        super().initialize(tasks, selected_tasks)
+        BOARD.warn()
+
     def execute_task(self, task: Any) -> None:
         """Say nothing: the tasks do."""
 
@@ -55,6 +60,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
 
     def complete_run(self) -> None:
         """End with the first failure's own exit code; doit knows only 1 and 2."""
+        BOARD.warn()
         if isinstance(sys.exception(), KeyboardInterrupt):
             from strixforge.forge import runner
 

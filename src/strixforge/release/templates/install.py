@@ -1,16 +1,18 @@
 """Installs a wheelhouse into a folder, without network. Run through install.sh.
 
-Uses the standard library alone. Layout: PREFIX/env is the Python environment, beside it lies each
-prefix of the stack, and PREFIX/activate.sh activates all of it.
+Uses the standard library of Python 3.10, and the pip beside it. Layout: PREFIX/env is the Python
+environment, beside it lies each prefix of the stack, and PREFIX/activate.sh activates all of it.
 
 Exit codes: 0 installed, 2 wrong use, 3 no fitting Python, 4 a file was changed,
 5 could not install.
 """
 
 import hashlib
+import importlib
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -29,6 +31,15 @@ def stop(code: int, what: str, *more: str) -> NoReturn:
     sys.exit(code)
 
 
+def sha256(path: Path) -> str:
+    """Return the digest of a file."""
+    digest = hashlib.sha256()  # hashlib.file_digest is not in Python 3.10
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
 def verified_manifest() -> dict[str, Any]:
     """Check every file of the wheelhouse against manifest.json; nothing more, nothing less."""
     try:
@@ -38,8 +49,7 @@ def verified_manifest() -> dict[str, Any]:
         stop(4, f"manifest.json cannot be read: {error}", "next: copy the wheelhouse again")
     for name, wanted in listed.items():
         try:
-            with (HERE / name).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = sha256(HERE / name)
         except OSError as error:
             stop(4, f"{name} cannot be read: {error.strerror}", "next: copy the wheelhouse again")
         if found != wanted:
@@ -54,6 +64,47 @@ def verified_manifest() -> dict[str, Any]:
     if extra:
         stop(4, f"{extra[0]} does not belong to this wheelhouse.", "next: remove it")
     return manifest
+
+
+def the_pip() -> Path:
+    """Return the wheel of pip."""
+    return next((HERE / "tools").glob("pip-*.whl"))
+
+
+def check_python(manifest: dict[str, Any]) -> None:
+    """Refuse a Python that the wheels are not for; install.sh has not looked at all they say."""
+    sys.path.insert(0, str(the_pip()))
+    specifiers = importlib.import_module("pip._vendor.packaging.specifiers")
+    sys.path.pop(0)
+    version = "==" + manifest["python"] + ".*" if manifest["python_exact"] else ""
+    wanted = ",".join(filter(None, [manifest["python_requires"], version]))
+    found = ".".join(map(str, sys.version_info[:3]))
+    if found not in specifiers.SpecifierSet(wanted):
+        stop(
+            3,
+            f"these wheels need Python {wanted}, and {sys.executable} is {found}.",
+            "next: name another: STRIXFORGE_PYTHON=/path/to/python3 install.sh PREFIX",
+        )
+
+
+def note_glibc(manifest: dict[str, Any]) -> None:
+    """Say when a library needs a newer glibc than this host has; all else may still be of use."""
+    try:
+        here = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (OSError, ValueError):
+        here = ""  # a host without glibc does not know the name
+    wanted, has = (re.findall(r"\d+", text)[:2] for text in (manifest["glibc"], here))
+    if [*map(int, has)] < [*map(int, wanted)]:
+        archive, _, name = manifest["glibc_file"].partition(": ")
+        print(
+            f"install.sh: note: {name} needs glibc {manifest['glibc']}, this host has "
+            f"{here or 'none'}.",
+            f"  It comes with {archive}, and is installed; but it and what",
+            "  needs it cannot be loaded here. Other libraries may need that glibc too.",
+            f"  next: install on a newer distribution, one with glibc {manifest['glibc']} or later",
+            sep="\n",
+            file=sys.stderr,
+        )
 
 
 def prepared(prefix: Path, manifest: dict[str, Any]) -> None:
@@ -96,8 +147,9 @@ def make_environment(prefix: Path) -> None:
         if not name.startswith(("PIP_", "PYTHON", "UV_", "VIRTUAL_ENV"))
     }
     environment.update(PIP_CONFIG_FILE=os.devnull, PYTHONNOUSERSITE="1")
+    environment.setdefault("HOME", str(prefix))  # pip asks for it, and uses nothing there
     python = prefix / "env" / "bin" / "python"
-    pip = next((HERE / "tools").glob("pip-*.whl")) / "pip"
+    pip = the_pip() / "pip"
     run = [sys.executable, "-I", str(pip), "--disable-pip-version-check", "--python", str(python)]
     commands = [
         [sys.executable, "-I", "-m", "venv", "--without-pip", "--symlinks", str(prefix / "env")],
@@ -186,6 +238,8 @@ def main(arguments: list[str]) -> int:
         stop(3, f"these wheels are for Linux on x86_64, not {sys.platform} {platform.machine()}.")
     os.umask(0o022)
     manifest = verified_manifest()
+    check_python(manifest)
+    note_glibc(manifest)
     try:
         prepared(prefix, manifest)
         make_environment(prefix)

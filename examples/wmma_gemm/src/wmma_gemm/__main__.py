@@ -1,0 +1,7 @@
+"""python -m wmma_gemm."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,65 @@
+"""From wanted packages to their list: signed indexes, dependencies, one hash each."""
+
+from collections.abc import Mapping
+
+from strixforge.model.errors import FetchError, StrixforgeError
+from strixforge.model.packages import PackageList
+from strixforge.model.pins import AptPin
+from strixforge.model.repository import Repository
+from strixforge.sources.apt import simulate
+from strixforge.sources.apt.archive import Archive
+from strixforge.sources.apt.closure import closure
+from strixforge.sources.apt.mirrors import addresses
+from strixforge.sources.apt.release import Index, read_index
+
+
+def resolve(
+    pin: AptPin,
+    repositories: Mapping[str, Repository],
+    mirrors: tuple[str, ...],
+    *,
+    allow_expired: bool,
+) -> PackageList:
+    """Return every package that the pin needs, by hash.
+
+    Raises FetchError, IntegrityError for what is not as it was signed, HostError without gpgv.
+    """
+    indexes = [
+        _index(name, repositories[name], mirrors, allow_expired=allow_expired)
+        for name in pin.repositories
+    ]
+    archive = Archive(indexes)
+    # apt knows no system that has some dependencies already, which is what a prefix is for.
+    if pin.folder is None and simulate.available():
+        resolver, found = simulate.version(), simulate.simulate(indexes, pin.packages)
+    else:
+        may_leave = pin.folder is not None
+        resolver = "strixforge"
+        found = closure(archive, pin.packages, may_leave=may_leave)
+    return PackageList(
+        version=1,
+        resolver=resolver,
+        wanted=pin.packages,
+        release=tuple(index.release for index in indexes),
+        package=tuple(archive.package(*one) for one in sorted(found.packages.items())),
+        left=found.left,
+    )
+
+
+def _index(
+    name: str, repository: Repository, mirrors: tuple[str, ...], *, allow_expired: bool
+) -> Index:
+    """Return the index from the first address that has the suite.
+
+    An address that is down or of another archive is passed over; the last trouble is told when all
+    are. One whose signature or hash is wrong is not: that must be seen.
+    """
+    trouble: StrixforgeError | None = None
+    for address in addresses(name, repository, mirrors):
+        try:
+            return read_index(name, repository, address, allow_expired=allow_expired)
+        except FetchError as error:
+            trouble = trouble or error
+    if trouble is None:  # pragma: no cover - addresses() has at least one
+        raise FetchError(f"the repository {name} has no address.")
+    raise trouble
