@@ -1,14 +1,15 @@
 """A wheelhouse installs, verified and offline, and refuses what is not as it was made."""
 
 import json
+import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
+from packaging.utils import parse_wheel_filename
 
 from .conftest import clean_environment
 
@@ -21,6 +22,12 @@ def install(wheelhouse: Path, target: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=300,
     )
+
+
+def installed_with(done: subprocess.CompletedProcess[str]) -> Path:
+    """Return the Python that install.sh said it uses, such as /usr/bin/python3.11."""
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.splitlines()[0].partition("(")[2].removesuffix(")"))
 
 
 @pytest.fixture
@@ -179,7 +186,20 @@ def test_a_folder_with_other_things_in_it_is_left_alone(wheelhouse: Path, tmp_pa
     assert (tmp_path / "letter.txt").read_text() == "dear"
 
 
-def test_a_python_of_another_version_is_named_with_the_cure(wheelhouse: Path) -> None:
+def test_the_manifest_says_which_python_and_glibc_are_needed(wheelhouse: Path) -> None:
+    manifest = json.loads((wheelhouse / "manifest.json").read_text())
+    (extension,) = wheelhouse.glob("wheels/fastpath-*.whl")
+    (tag,) = {tag.interpreter for tag in parse_wheel_filename(extension.name)[3]}
+    assert "cp" + manifest["python"].replace(".", "") == tag
+    assert manifest["python_exact"] is True
+    assert manifest["python_requires"]
+    archive, _, name = manifest["glibc_file"].partition(": ")
+    assert (wheelhouse / archive).is_file()
+    assert name
+    assert manifest["glibc"].startswith("2.")
+
+
+def test_a_python_that_does_not_fit_is_named_with_the_cure(wheelhouse: Path) -> None:
     done = subprocess.run(
         [str(wheelhouse / "install.sh"), "/nowhere"],
         env={"PATH": "/nowhere:/usr/bin:/bin", "STRIXFORGE_PYTHON": "/bin/false"},
@@ -187,20 +207,46 @@ def test_a_python_of_another_version_is_named_with_the_cure(wheelhouse: Path) ->
         text=True,
         timeout=30,
     )
-    if sys.version_info[:2] == (3, 11) and Path("/usr/bin/python3.11").exists():
-        assert done.returncode in (0, 5)  # the system's own one fits
-    else:
-        assert done.returncode == 3
-        assert "apt install python3" in done.stderr
+    assert done.returncode == 3
+    assert "cannot be run: /bin/false" in done.stderr
+    assert "uv python install 3." in done.stderr
+
+
+def change_manifest(wheelhouse: Path, **fields: str) -> None:
+    path = wheelhouse / "manifest.json"
+    text = json.dumps({**json.loads(path.read_text()), **fields}, indent=1, sort_keys=True)
+    path.write_text(text + "\n")
+
+
+def test_all_that_the_wheels_require_of_the_python_is_heeded(copied: Path, tmp_path: Path) -> None:
+    minimum = json.loads((copied / "manifest.json").read_text())["python"]
+    change_manifest(copied, python_requires=f"!={minimum}.*,>=3.10")
+    done = install(copied, tmp_path / "target")
+    assert done.returncode == 3
+    assert f"these wheels need Python !={minimum}.*,>=3.10,=={minimum}.*, and /" in done.stderr
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_library_that_needs_a_newer_glibc_is_told_of_and_installed(
+    copied: Path, tmp_path: Path
+) -> None:
+    change_manifest(copied, glibc="2.999", glibc_file="prefixes/rocm-1.tar: lib/libfuture.so")
+    done = install(copied, tmp_path / "target")
+    assert done.returncode == 0
+    here = os.confstr("CS_GNU_LIBC_VERSION")
+    assert f"note: lib/libfuture.so needs glibc 2.999, this host has {here}." in done.stderr
+    assert "prefixes/rocm-1.tar" in done.stderr
+    assert (tmp_path / "target" / "activate.sh").exists()
 
 
 def test_it_installs_without_ensurepip(wheelhouse: Path, tmp_path: Path) -> None:
     """As on a Debian without python3-venv: the module that makes pip is hidden."""
+    python = installed_with(install(wheelhouse, tmp_path / "first"))
+    hidden = python.parents[1] / "lib" / python.name / "ensurepip"
     blocker = tmp_path / "python"
     blocker.write_text(
         f'#!/bin/sh\nexec unshare -rm sh -c \'mount -t tmpfs none "$1" && shift && exec "$@"\' sh '
-        f"{Path(sys.base_prefix)}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/ensurepip "
-        f'{sys.base_prefix}/bin/python3 "$@"\n'
+        f'{hidden} {python} "$@"\n'
     )
     blocker.chmod(0o755)
     done = subprocess.run(

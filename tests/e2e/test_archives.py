@@ -158,6 +158,7 @@ def test_one_changed_byte_in_a_fetched_source_is_refused_at_its_next_use(
     assert not list(project.store.glob("objects/*"))
     # What the message says to type brings it back.
     remove, _, fetch = text.split("next:", 1)[1].splitlines()[0].partition("&&")
-    assert fetch.split() == ["./doit", "fetch"]
+    assert fetch.split()[0] == "./doit"
+    assert fetch.split()[-1] == "fetch"
     project.run(["sh", "-c", remove]).check(0)
     project.doit("build_fetched").check(0)

@@ -65,7 +65,9 @@ def test_other_releases_are_not_refused(rocm: Project) -> None:
     rocm.doit("rocm=6.4.4", "build_rocm").check(0)
     for unpinned in ("7.0.2", "7.0.10", "7.1.1", "6.7.0.1"):
         rocm.doit(f"rocm={unpinned}", "build_rocm").check(11, f"no pin of rocm {unpinned}")
-    rocm.add("rocm", output="toolchain", version="7.0.2")
+    rocm.components["rocm"].version = "7.0.2"
+    rocm.components["rocm"].files = {"version": "7.0.2-1\n"}
+    rocm.write()
     rocm.doit("rocm=7.0.2", "build_rocm").check(0)
 
 

@@ -1,13 +1,16 @@
 """Fixtures of the unit tests: a project on disk, a cache, a web server, a machine of its own."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from strixforge.sources import Site
 from strixforge.sources.cache import Cache
+from tests.unit.debian_archive import Keys, key_store
 from tests.unit.home import Home
 from tests.unit.web import Server, serve
 
@@ -29,6 +32,12 @@ def cache(tmp_path: Path) -> Cache:
 
 
 @pytest.fixture
+def site(home: Home, cache: Cache) -> Site:
+    """Return where sources of the empty project come from and go through."""
+    return Site(home.root, cache)
+
+
+@pytest.fixture
 def web() -> Iterator[Server]:
     """Return a web server on loopback."""
     with serve() as server:
@@ -47,3 +56,12 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "xdg"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return home
+
+
+@pytest.fixture(scope="session")
+def keys() -> Iterator[Keys]:
+    """Return signing keys, made once: it takes a while."""
+    if shutil.which("gpg") is None or shutil.which("gpgv") is None:
+        pytest.skip("gpg is not installed")
+    with key_store() as made:
+        yield made

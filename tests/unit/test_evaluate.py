@@ -21,7 +21,7 @@ def fill(home: Home, step: str, rest: str = "") -> Recipe:
     path = home.recipe("tool", "needs = ['rocm', 'other']", rest)
     path.write_text(path.read_text().replace("'true'", f"'''{step}'''"))
     plan = home.plan()
-    return evaluate(plan.components["tool"], plan)
+    return evaluate(plan.components["tool"], plan, {})
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,4 @@ def test_any_template_is_text_or_a_data_error_and_the_same_each_time(
     except DataError:
         return
     plan = home.plan()
-    assert evaluate(plan.components["tool"], plan) == first
+    assert evaluate(plan.components["tool"], plan, {}) == first

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from strixforge.model.errors import FetchError, IntegrityError
-from strixforge.model.lock import ArchivePin
-from strixforge.sources import archive
+from strixforge.model.pins import ArchivePin
+from strixforge.sources import Site, archive
 from strixforge.sources.cache import Cache
 from strixforge.sources.http import download, file_name, without_secrets
 from tests.unit.test_unpacking import tar_of
@@ -167,7 +167,7 @@ def test_a_file_name_of_an_address_is_safe(url: str, name: str) -> None:
 
 
 def test_an_archive_is_fetched_once_verified_and_unpacked(
-    cache: Cache, web: Server, tmp_path: Path
+    site: Site, web: Server, tmp_path: Path
 ) -> None:
     body = tar_of({"tool-1.0/file": b"content"})
     sha256 = hashlib.sha256(body).hexdigest()
@@ -175,15 +175,15 @@ def test_an_archive_is_fetched_once_verified_and_unpacked(
         component="tool", version="1.0", epoch=1_600_000_000, url=f"{web.url}/x", sha256=sha256
     )
     web.add("/x", Reply(body))
-    assert archive.missing(pin, cache)
-    archive.fetch(pin, cache, lambda *_: None)
-    assert not archive.missing(pin, cache)
-    assert archive.digest(pin, tmp_path) == f"sha256:{sha256}"
+    assert archive.missing(pin, site)
+    archive.fetch(pin, site, lambda *_: None)
+    assert not archive.missing(pin, site)
+    assert archive.digest(pin, site) == f"sha256:{sha256}"
     (tmp_path / "out").mkdir()
-    archive.unpack(pin, cache, tmp_path, tmp_path / "out")
+    archive.unpack(pin, site, tmp_path / "out")
     assert (tmp_path / "out" / "file").read_bytes() == b"content"
     assert len(web.asked) == 1
-    cached = cache.verified(sha256, what="x")
+    cached = site.cache.verified(sha256, what="x")
     cached.write_bytes(body[:-1] + b"\1")
     with pytest.raises(IntegrityError, match=r"tool 1.0 has changed"):
-        archive.unpack(pin, cache, tmp_path, tmp_path / "out2")
+        archive.unpack(pin, site, tmp_path / "out2")

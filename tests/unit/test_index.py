@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from strixforge.model.errors import FetchError, IntegrityError
-from strixforge.model.lock import IndexPin
+from strixforge.model.pins import IndexPin
+from strixforge.plan.python import running
 from strixforge.plan.requirements import Locked
+from strixforge.sources import Site
 from strixforge.sources.cache import Cache
 from strixforge.sources.index import (
     digest,
@@ -26,6 +28,7 @@ from tests.unit.test_unpacking import tar_of
 from tests.unit.web import Reply, Server
 
 JSON = "application/vnd.pypi.simple.v1+json"
+PYTHON = running()
 RUNS = "raise SystemExit('a build backend ran')"
 SDIST = tar_of({"tool-1.0/setup.py": RUNS.encode(), "tool-1.0/pyproject.toml": b""})
 
@@ -97,36 +100,36 @@ def use(monkeypatch: pytest.MonkeyPatch, index: str) -> None:
 
 @pytest.mark.parametrize("form", ["html", "json"])
 def test_an_sdist_is_taken_as_a_file_and_nothing_of_it_runs(
-    cache: Cache, web: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
+    site: Site, web: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
 ) -> None:
     use(monkeypatch, Index(web, form, {"tool-0.9.tar.gz": b"old", "tool-1.0.tar.gz": SDIST}).url)
-    assert missing(pin(), cache)
-    fetch(pin(), cache, quiet)
-    assert not missing(pin(), cache)
+    assert missing(pin(), site)
+    fetch(pin(), site, quiet)
+    assert not missing(pin(), site)
     (tmp_path / "out").mkdir()
-    unpack(pin(), cache, tmp_path, tmp_path / "out")
+    unpack(pin(), site, tmp_path / "out")
     assert (tmp_path / "out" / "setup.py").read_text() == RUNS
-    assert digest(pin(), tmp_path) == f"sha256:{sha(SDIST)}"
+    assert digest(pin(), site) == f"sha256:{sha(SDIST)}"
     assert [path for path, _ in web.asked] == ["/simple/tool/", "/files/tool-1.0.tar.gz"]
 
 
 def test_a_second_fetch_uses_no_network(
-    cache: Cache, web: Server, monkeypatch: pytest.MonkeyPatch
+    site: Site, web: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = wheel_file("pure")
     files = {"tool-1.0.tar.gz": SDIST, "tool-1.0-py3-none-any.whl": content}
     use(monkeypatch, Index(web, "html", files).url)
-    fetch(pin(), cache, quiet)
-    fetch_wheel(locked(SDIST, content), cache, quiet)
+    fetch(pin(), site, quiet)
+    fetch_wheel(locked(SDIST, content), PYTHON, site.cache, quiet)
     asked = list(web.asked)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/nobody/")
-    fetch(pin(), cache, quiet)
-    fetch_wheel(locked(SDIST, content), cache, quiet)
+    fetch(pin(), site, quiet)
+    fetch_wheel(locked(SDIST, content), PYTHON, site.cache, quiet)
     assert web.asked == asked
 
 
 def test_the_best_wheel_for_this_python_is_chosen_and_stays_so_offline(
-    cache: Cache, web: Server, monkeypatch: pytest.MonkeyPatch
+    site: Site, web: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from packaging.tags import sys_tags
 
@@ -142,54 +145,54 @@ def test_the_best_wheel_for_this_python_is_chosen_and_stays_so_offline(
     files = {name: wheel_file(name) for name in names}
     wanted = locked(*files.values())
     use(monkeypatch, Index(web, "json", files).url)
-    assert wheel_missing(wanted, cache)
-    fetch_wheel(wanted, cache, quiet)
-    name, path = wheel(wanted, cache)
+    assert wheel_missing(wanted, PYTHON, site.cache)
+    fetch_wheel(wanted, PYTHON, site.cache, quiet)
+    name, path = wheel(wanted, PYTHON, site.cache)
     assert name == f"tool-1.0-2-{best}.whl"  # as pip: the higher build number
     assert path.read_bytes() == files[name]
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/nobody/")
-    assert not wheel_missing(wanted, cache)
-    assert wheel(wanted, Cache(cache.root)) == (name, path)
+    assert not wheel_missing(wanted, PYTHON, site.cache)
+    assert wheel(wanted, PYTHON, Cache(site.cache.root)) == (name, path)
 
 
 def test_a_version_written_otherwise_is_the_same_version(
-    cache: Cache, web: Server, monkeypatch: pytest.MonkeyPatch
+    site: Site, web: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = wheel_file("x")
     use(monkeypatch, Index(web, "html", {"tool-1.0.0-py3-none-any.whl": content}).url)
-    fetch_wheel(locked(content), cache, quiet)
-    assert wheel(locked(content), cache)[0] == "tool-1.0.0-py3-none-any.whl"
+    fetch_wheel(locked(content), PYTHON, site.cache, quiet)
+    assert wheel(locked(content), PYTHON, site.cache)[0] == "tool-1.0.0-py3-none-any.whl"
 
 
 def test_no_wheel_that_fits_names_what_there_is(
-    cache: Cache, web: Server, monkeypatch: pytest.MonkeyPatch
+    site: Site, web: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = wheel_file("x")
     use(monkeypatch, Index(web, "html", {"tool-1.0-cp27-cp27m-win32.whl": content}).url)
     with pytest.raises(FetchError, match="no locked wheel fits Python") as caught:
-        fetch_wheel(locked(content), cache, quiet)
+        fetch_wheel(locked(content), PYTHON, site.cache, quiet)
     assert "tool-1.0-cp27-cp27m-win32.whl" in caught.value.where
 
 
 def test_a_hash_of_another_version_is_refused(
-    cache: Cache, web: Server, monkeypatch: pytest.MonkeyPatch
+    site: Site, web: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, Index(web, "html", {"tool-0.9.tar.gz": SDIST}).url)
     with pytest.raises(
         IntegrityError, match=r"hash of tool 1\.0 is that of another file"
     ) as caught:
-        fetch(pin(), cache, quiet)
+        fetch(pin(), site, quiet)
     assert caught.value.where.endswith("tool-0.9.tar.gz")
 
 
 def test_a_file_that_the_index_changed_is_refused(
-    cache: Cache, web: Server, monkeypatch: pytest.MonkeyPatch
+    site: Site, web: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, Index(web, "html", {"tool-1.0.tar.gz": SDIST}).url)
     web.add("/files/tool-1.0.tar.gz", Reply(SDIST[:-1] + b"\1"))
     with pytest.raises(IntegrityError, match="not those of the lock"):
-        fetch(pin(), cache, quiet)
-    assert missing(pin(), cache)
+        fetch(pin(), site, quiet)
+    assert missing(pin(), site)
 
 
 @pytest.mark.parametrize(
@@ -207,50 +210,50 @@ def test_a_file_that_the_index_changed_is_refused(
     ],
 )
 def test_an_index_without_the_file_or_without_sense_is_a_sentence(
-    cache: Cache, web: Server, monkeypatch: pytest.MonkeyPatch, reply: Reply
+    site: Site, web: Server, monkeypatch: pytest.MonkeyPatch, reply: Reply
 ) -> None:
     web.add("/simple/tool/", reply)
     use(monkeypatch, f"{web.url}/simple/")
     with pytest.raises(FetchError, match="no package index of this machine offers") as caught:
-        fetch(pin(), cache, quiet)
+        fetch(pin(), site, quiet)
     assert caught.value.where.startswith("1 configured")
     assert "pip or uv configuration" in caught.value.fix
 
 
 @pytest.mark.parametrize("index", ["http://[half", "nonsense://x/", "/no/such/folder"])
 def test_an_address_without_sense_is_a_sentence(
-    cache: Cache, monkeypatch: pytest.MonkeyPatch, index: str
+    site: Site, monkeypatch: pytest.MonkeyPatch, index: str
 ) -> None:
     use(monkeypatch, index)
     with pytest.raises(FetchError, match="no package index"):
-        fetch(pin(), cache, quiet)
+        fetch(pin(), site, quiet)
 
 
 def test_a_password_of_an_index_is_not_shown(
-    cache: Cache, web: Server, monkeypatch: pytest.MonkeyPatch
+    site: Site, web: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     web.add("/simple/tool/", Reply(b"no", 403))
     use(monkeypatch, f"{web.url}/simple/".replace("//", "//me:secret@", 1))
     with pytest.raises(FetchError) as caught:
-        fetch(pin(), cache, quiet)
+        fetch(pin(), site, quiet)
     assert "403" in caught.value.where or "HTTPError" in caught.value.where
     assert "secret" not in str(caught.value)
 
 
 def test_the_next_index_is_asked_when_one_is_in_trouble(
-    cache: Cache, web: Server, monkeypatch: pytest.MonkeyPatch
+    site: Site, web: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, f"{web.url}/broken/")
     web.add("/broken/tool/", Reply(b"no", 403))
     index = Index(web, "json", {"tool-1.0.tar.gz": SDIST}).url
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", index)
-    fetch(pin(), cache, quiet)
-    assert not missing(pin(), cache)
+    fetch(pin(), site, quiet)
+    assert not missing(pin(), site)
 
 
 @pytest.mark.parametrize("written", ["path", "address"])
 def test_an_index_may_be_a_folder(
-    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str
 ) -> None:
     folder = tmp_path / "my simple" / "tool"
     folder.mkdir(parents=True)
@@ -258,13 +261,13 @@ def test_an_index_may_be_a_folder(
     (folder / "index.html").write_bytes(html({"tool-1.0.tar.gz": SDIST}))
     place = folder.parent
     use(monkeypatch, str(place) if written == "path" else place.as_uri())
-    fetch(pin(), cache, quiet)
-    assert cache.verified(pin().sha256, what="x").read_bytes() == SDIST
+    fetch(pin(), site, quiet)
+    assert site.cache.verified(pin().sha256, what="x").read_bytes() == SDIST
 
 
 @pytest.mark.parametrize("form", ["folder", "file", "page"])
 def test_find_links_is_a_folder_of_files_or_a_page_of_links(
-    cache: Cache, web: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+    site: Site, web: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     content = wheel_file("x")
     files = {"tool-1.0.tar.gz": SDIST, "tool-1.0-py3-none-any.whl": content}
@@ -277,44 +280,44 @@ def test_find_links_is_a_folder_of_files_or_a_page_of_links(
     web.add("/links/", Reply(html(files), content_type="text/html"))
     place = {"folder": str(folder), "file": str(folder / "all.html"), "page": f"{web.url}/links/"}
     monkeypatch.setenv("PIP_FIND_LINKS", place[form])
-    fetch(pin(), cache, quiet)
-    fetch_wheel(locked(content), cache, quiet)
-    assert cache.verified(pin().sha256, what="x").read_bytes() == SDIST
-    assert wheel(locked(content), cache)[1].read_bytes() == content
+    fetch(pin(), site, quiet)
+    fetch_wheel(locked(content), PYTHON, site.cache, quiet)
+    assert site.cache.verified(pin().sha256, what="x").read_bytes() == SDIST
+    assert wheel(locked(content), PYTHON, site.cache)[1].read_bytes() == content
 
 
-def test_with_no_index_and_no_links_nothing_is_configured(cache: Cache) -> None:
+def test_with_no_index_and_no_links_nothing_is_configured(site: Site) -> None:
     with pytest.raises(FetchError) as caught:
-        fetch(pin(), cache, quiet)
+        fetch(pin(), site, quiet)
     assert caught.value.where == "0 configured; all answered"
 
 
-def test_a_wheel_that_was_not_fetched_says_what_to_type(cache: Cache) -> None:
+def test_a_wheel_that_was_not_fetched_says_what_to_type(site: Site) -> None:
     with pytest.raises(FetchError, match=r"no wheel of tool 1\.0") as caught:
-        wheel(locked(SDIST), cache)
+        wheel(locked(SDIST), PYTHON, site.cache)
     assert caught.value.fix == "./doit fetch"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "5", '{"a": 5}', "[" * 100_000, "\0"])
 def test_a_damaged_list_of_names_is_written_anew(
-    cache: Cache, web: Server, monkeypatch: pytest.MonkeyPatch, text: str
+    site: Site, web: Server, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     content = wheel_file("x")
     use(monkeypatch, Index(web, "html", {"tool-1.0-py3-none-any.whl": content}).url)
-    fetch_wheel(locked(content), cache, quiet)
-    (listing,) = (cache.root / "listings").iterdir()
+    fetch_wheel(locked(content), PYTHON, site.cache, quiet)
+    (listing,) = (site.cache.root / "listings").iterdir()
     listing.write_text(text)
-    assert wheel_missing(locked(content), cache)
-    fetch_wheel(locked(content), cache, quiet)
-    assert wheel(locked(content), cache)[0] == "tool-1.0-py3-none-any.whl"
+    assert wheel_missing(locked(content), PYTHON, site.cache)
+    fetch_wheel(locked(content), PYTHON, site.cache, quiet)
+    assert wheel(locked(content), PYTHON, site.cache)[0] == "tool-1.0-py3-none-any.whl"
 
 
 def test_a_changed_wheel_in_the_cache_is_refused(
-    cache: Cache, web: Server, monkeypatch: pytest.MonkeyPatch
+    site: Site, web: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = wheel_file("x")
     use(monkeypatch, Index(web, "html", {"tool-1.0-py3-none-any.whl": content}).url)
-    fetch_wheel(locked(content), cache, quiet)
-    wheel(locked(content), cache)[1].write_bytes(content + b"\0")
+    fetch_wheel(locked(content), PYTHON, site.cache, quiet)
+    wheel(locked(content), PYTHON, site.cache)[1].write_bytes(content + b"\0")
     with pytest.raises(IntegrityError, match=r"tool-1\.0-py3-none-any\.whl has changed"):
-        wheel(locked(content), cache)
+        wheel(locked(content), PYTHON, site.cache)

@@ -28,7 +28,9 @@ def project(home: Home) -> Home:
 def document(home: Home, **more: Any) -> KeyDocument:
     plan = home.plan(arch=more.pop("arch", "gfx1151"))
     inputs = {"source": f"sha256:{HASH}", "root": {"kind": "host"}, "needs": {"rocm": HASH}}
-    return key_document(plan.components["tool"], plan, **(inputs | more))
+    return key_document(
+        plan.components["tool"], plan, more.pop("toolchains", {}), **(inputs | more)
+    )
 
 
 def edit(name: str, old: str, new: str) -> Callable[[Home], None]:
@@ -127,7 +129,7 @@ def test_each_input_on_disk_changes_the_key_and_explain_names_it(
     [
         ({"arch": "gfx1100"}, "the target architecture changed: gfx1151 -> gfx1100"),
         ({"source": f"sha256:{OTHER}"}, "the source changed: "),
-        ({"root": {"kind": "tree"}}, "the host system: kind changed: host -> tree"),
+        ({"root": {"kind": "tree"}}, "the root that builds see: kind changed: host -> tree"),
         ({"needs": {"rocm": OTHER}}, "what it needs: rocm changed: 0123456789ab… -> "),
         ({"needs": {}}, "what it needs: rocm is gone: 0123456789ab…"),
     ],

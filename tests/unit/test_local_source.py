@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from strixforge.model.errors import DataError
-from strixforge.model.lock import LocalPin
+from strixforge.model.pins import LocalPin
+from strixforge.sources import Site
 from strixforge.sources.cache import Cache
 from strixforge.sources.local import digest, fetch, missing, unpack
 from tests.unit.repository import Repository
@@ -26,17 +27,22 @@ def here(tmp_path: Path, machine: Path) -> Repository:
     return made
 
 
+def site_of(home: Path) -> Site:
+    return Site(home, Cache(home / "cache"))
+
+
 def test_tracked_files_are_laid_out_as_they_are_now(
     here: Repository, cache: Cache, tmp_path: Path
 ) -> None:
+    site = Site(here.path, cache)
     here.write("src/tool/a.txt", "changed, not committed")
     here.write("src/tool/untracked", "x")
     here.write("src/tool/sub/__pycache__/x.pyc", "x")
-    assert not missing(PIN, cache)
-    fetch(PIN, cache, lambda *_: None)
+    assert not missing(PIN, site)
+    fetch(PIN, site, lambda *_: None)
     target = tmp_path / "out"
     target.mkdir()
-    unpack(PIN, cache, here.path, target)
+    unpack(PIN, site, target)
     found = {str(path.relative_to(target)) for path in target.rglob("*") if not path.is_dir()}
     assert found == {"a.txt", "sub/run", "link"}
     assert (target / "a.txt").read_text() == "changed, not committed"
@@ -46,11 +52,11 @@ def test_tracked_files_are_laid_out_as_they_are_now(
 
 
 def test_content_names_links_and_executable_bits_count(here: Repository) -> None:
-    seen = {digest(PIN, here.path)}
+    seen = {digest(PIN, site_of(here.path))}
 
     def is_new() -> bool:
         before = len(seen)
-        seen.add(digest(PIN, here.path))
+        seen.add(digest(PIN, site_of(here.path)))
         return len(seen) == before + 1
 
     here.write("src/tool/a.txt", "b")
@@ -69,7 +75,7 @@ def test_content_names_links_and_executable_bits_count(here: Repository) -> None
 
 
 def test_times_other_modes_untracked_files_and_neighbours_do_not_count(here: Repository) -> None:
-    before = digest(PIN, here.path)
+    before = digest(PIN, site_of(here.path))
     path = here.path / "src/tool/a.txt"
     os.utime(path, (1, 1))
     path.chmod(0o640)
@@ -77,9 +83,9 @@ def test_times_other_modes_untracked_files_and_neighbours_do_not_count(here: Rep
     here.write("src/other/b.txt", "changed")
     here.commit()
     here.git("rm", "--quiet", "--cached", "src/tool/untracked")
-    assert digest(PIN, here.path) == before
+    assert digest(PIN, site_of(here.path)) == before
     here.git("checkout", "--quiet", "--detach")
-    assert digest(PIN, here.path) == before
+    assert digest(PIN, site_of(here.path)) == before
 
 
 def test_two_names_do_not_run_into_each_other(tmp_path: Path, machine: Path) -> None:
@@ -90,14 +96,14 @@ def test_two_names_do_not_run_into_each_other(tmp_path: Path, machine: Path) -> 
         made.write(f"src/tool/{one}", "x")
         made.write(f"src/tool/{other}", "x")
         made.commit()
-        digests.add(digest(PIN, made.path))
+        digests.add(digest(PIN, site_of(made.path)))
     assert len(digests) == 2
 
 
 def fault(here: Repository, path: str) -> DataError:
     pin = LocalPin(component="tool", version="1.0", epoch=1_600_000_000, path=path)
     with pytest.raises(DataError, match=r"tool: ") as caught:
-        digest(pin, here.path)
+        digest(pin, site_of(here.path))
     assert caught.value.where
     assert caught.value.fix
     return caught.value
@@ -118,7 +124,7 @@ def test_a_folder_that_is_no_repository_says_what_git_says(tmp_path: Path, machi
     del machine
     (tmp_path / "plain/src/tool").mkdir(parents=True)
     with pytest.raises(DataError, match="git tracks no file") as caught:
-        digest(PIN, tmp_path / "plain")
+        digest(PIN, site_of(tmp_path / "plain"))
     assert "not a git repository" in caught.value.cause
 
 
@@ -133,9 +139,9 @@ def test_a_submodule_in_a_local_source_is_refused(here: Repository, tmp_path: Pa
 def test_variables_of_a_git_hook_do_not_lead_to_another_repository(
     here: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = digest(PIN, here.path)
+    before = digest(PIN, site_of(here.path))
     other = Repository(tmp_path / "other")
     other.commit(file="x")
     monkeypatch.setenv("GIT_DIR", str(other.path / ".git"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(other.path / ".git/index"))
-    assert digest(PIN, here.path) == before
+    assert digest(PIN, site_of(here.path)) == before

@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strixforge.model.errors import DataError, UnpinnedError, UsageError
-from strixforge.model.lock import (
+from strixforge.model.lock import Lock, load_lock
+from strixforge.model.pins import (
     RESERVED,
+    AptPin,
     ArchivePin,
     GitPin,
-    load_lock,
+    SystemPin,
     require_pinned,
     same_version,
 )
@@ -180,3 +182,205 @@ def test_the_projects_own_lock_is_valid() -> None:
     lock = load_lock(path)
     for stack in lock.stacks.values():
         assert stack.choose({}, file=path)
+
+
+KEY = "0123456789ABCDEF0123456789ABCDEF01234567"
+REPOSITORY = {"suite": "trixie", "components": ["main"], "keys": [KEY], "archive": "debian"}
+ROOT = {
+    "component": "trixie",
+    "version": "13",
+    "source": "apt",
+    "repositories": ["debian"],
+    "packages": ["bash", "g++", "libstdc++6"],
+    "epoch": 1_600_000_000,
+    "sha256": HASH,
+}
+
+
+def rooted(home: Home, **changes: Any) -> Lock:
+    """Read a lock with a repository, a root and a stack in it; tables are changed by name."""
+    stack = {"summary": "s", "pin": [], "root": "trixie"} | changes.pop("stack", {})
+    repository = REPOSITORY | changes.pop("repository", {})
+    top = {"version": 1, "default": "main", "stack": {"main": stack}}
+    top |= {"repository": {"debian": without_none(repository)}}
+    top |= {"root": [without_none(ROOT | changes.pop("root", {}))]} | changes
+    home.write("toolchain.lock", toml_file(top))
+    return home.lock()
+
+
+def without_none(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if value is not None}
+
+
+def refused(home: Home, **changes: Any) -> DataError:
+    with pytest.raises(DataError) as caught:
+        rooted(home, **changes)
+    assert caught.value.where.startswith(f"{home.lock_file}: ")
+    assert caught.value.what.endswith(".")
+    return caught.value
+
+
+def test_a_repository_a_root_and_the_root_of_a_stack_are_read(home: Home) -> None:
+    lock = rooted(home, stack={"allow-expired": "  the archive is frozen\n"})
+    repository = lock.repositories["debian"]
+    assert (repository.suite, repository.archive, repository.url) == ("trixie", "debian", None)
+    assert repository.keys == (KEY,)
+    pin = lock.root("trixie", where="here")
+    assert isinstance(pin, AptPin)
+    assert pin.packages == ("bash", "g++", "libstdc++6")
+    assert pin.folder is None
+    assert lock.stack("main").root == "trixie"
+    assert lock.stack("main").allow_expired == "the archive is frozen"
+    assert lock.root("host", where="here") is None
+    require_pinned(pin, where="here")
+
+
+def test_without_them_a_stack_is_built_on_the_host_and_accepts_nothing_expired(home: Home) -> None:
+    home.pin("a")
+    lock = home.lock()
+    assert (lock.repositories, lock.roots) == ({}, {})
+    assert (lock.stack("main").root, lock.stack("main").allow_expired) == ("host", "")
+
+
+def test_a_repository_may_have_an_address_and_the_suite_slashes(home: Home) -> None:
+    changes = {"archive": None, "url": "https://x.example/rocm", "suite": "noble/main"}
+    changes |= {"key_url": "https://x.example/key.asc", "note": "read there"}
+    repository = rooted(home, repository=changes).repositories["debian"]
+    assert (repository.url, repository.suite) == ("https://x.example/rocm", "noble/main")
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "fix"),
+    [
+        ({"archive": None}, "", "either"),
+        ({"url": "https://x/y"}, "", "either"),
+        ({"archive": "fedora"}, ".archive", "debian"),
+        ({"archive": None, "url": "ftp://x/y"}, ".url", "address"),
+        ({"key_url": "/etc/passwd"}, ".key_url", "address"),
+        ({"suite": "../trixie"}, ".suite", "sources.list"),
+        ({"suite": "a/../../b"}, ".suite", "sources.list"),
+        ({"suite": ""}, ".suite", "sources.list"),
+        ({"suite": None}, "", ""),
+        ({"components": []}, ".components", ""),
+        ({"components": ["../x"]}, ".components[0]", "sources.list"),
+        ({"components": ["main", "a b"]}, ".components[1]", "sources.list"),
+        ({"keys": []}, ".keys", ""),
+        ({"keys": [KEY.lower()]}, ".keys[0]", "40 hexadecimal"),
+        ({"keys": [KEY[-16:]]}, ".keys[0]", "40 hexadecimal"),
+        ({"keys": [KEY, KEY + "0"]}, ".keys[1]", "40 hexadecimal"),
+        ({"kyes": [KEY]}, "", "keys"),
+        ({"trusted": True}, "", ""),
+    ],
+)
+def test_a_bad_repository_names_the_key_and_what_could_stand_there(
+    home: Home, changes: dict[str, Any], where: str, fix: str
+) -> None:
+    error = refused(home, repository=changes)
+    assert error.where.startswith(f"{home.lock_file}: repository.debian{where.partition('[')[0]}")
+    assert fix in f"{error.what} {error.fix}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "what"),
+    [
+        ({"repositories": ["debina"]}, ".repositories", "no repository 'debina'"),
+        ({"repositories": []}, ".repositories", ""),
+        ({"packages": []}, ".packages", ""),
+        ({"packages": ["Bash"]}, ".packages", "form"),
+        ({"packages": ["bash=5"]}, ".packages", "form"),
+        ({"packages": ["--option"]}, ".packages", "form"),
+        ({"packages": ["bash/sid"]}, ".packages", "form"),
+        ({"packages": ["bash-"], "component": "host"}, "", "cannot be named 'host'"),
+        ({"folder": "usr"}, "", "is no whole file system"),
+        ({"folder": "../usr"}, ".folder", "form"),
+        ({"folder": "/usr"}, ".folder", "form"),
+        ({"sha256": "abc"}, ".sha256", "form"),
+        ({"version": "trixie"}, ".version", "not a version"),
+        ({"component": "root"}, "", "cannot be named 'root'"),
+        ({"component": "Trixie"}, "", "form"),
+        ({"arch": "amd64"}, "", "unknown key 'arch'"),
+        ({"source": "atp"}, ".source", "'atp' is not a value"),
+    ],
+)
+def test_a_bad_root_names_the_key_and_what_is_wrong(
+    home: Home, changes: dict[str, Any], where: str, what: str
+) -> None:
+    error = refused(home, root=changes)
+    name = changes.get("component", "trixie")
+    assert error.where.startswith(f"{home.lock_file}: root ({name}){where}")
+    assert what in error.what
+
+
+def test_a_root_is_made_of_packages_and_has_one_version(home: Home) -> None:
+    local = {"component": "trixie", "version": "13", "source": "local", "path": "x"}
+    error = refused(home, root=local | dict.fromkeys(("repositories", "packages", "sha256")))
+    assert "is no whole file system" in error.what
+    values = {"version": 1, "default": "main", "stack": {"main": {"summary": "s", "pin": []}}}
+    values |= {"repository": {"debian": REPOSITORY}}
+    home.write("toolchain.lock", toml_file(values | {"root": [ROOT, ROOT]}))
+    assert "trixie 13 is pinned twice" in fault(home).what
+
+
+def test_a_stack_names_a_root_that_there_is(home: Home) -> None:
+    error = refused(home, stack={"root": "trixe"})
+    assert error.where == f"{home.lock_file}: stack.main.root"
+    assert error.fix == "Did you mean 'trixie'?"
+    with pytest.raises(UsageError, match="there is no root 'sid'") as caught:
+        rooted(home).root("sid", where="root=sid")
+    assert caught.value.where == "root=sid"
+    assert "trixie" in caught.value.fix
+
+
+def test_a_root_cannot_be_pinned_in_a_stack_too(home: Home) -> None:
+    error = refused(home, stack={"pin": [ROOT]})
+    assert "'trixie' is a root" in error.what
+    assert error.where == f"{home.lock_file}: stack.main.pin (trixie)"
+
+
+@pytest.mark.parametrize("stack", [{"allow-expired": True}, {"allow_expired": "x"}, {"root": 5}])
+def test_a_bad_key_of_a_stack_is_refused(home: Home, stack: dict[str, Any]) -> None:
+    assert refused(home, stack=stack).where.startswith(f"{home.lock_file}: stack.main")
+
+
+def test_packages_and_the_roots_own_rocm_can_be_pinned_in_a_stack(home: Home) -> None:
+    prefix = ROOT | {"component": "rocm", "version": "6.4.4", "folder": "opt/rocm-6.4.4"}
+    system = {"component": "hip", "version": "5.7", "source": "system", "path": "/usr"}
+    lock = rooted(home, stack={"pin": [prefix, system | {"epoch": 1_600_000_000}]})
+    one, other = lock.stack("main").pins
+    assert isinstance(one, AptPin)
+    assert one.folder == "opt/rocm-6.4.4"
+    assert isinstance(other, SystemPin)
+    assert other.path == "/usr"
+    unlocked = {key: value for key, value in prefix.items() if key != "sha256"}
+    (pin,) = rooted(home, stack={"pin": [unlocked]}).stack("main").pins
+    with pytest.raises(UnpinnedError, match="has no sha256"):
+        require_pinned(pin, where="here")
+
+
+@pytest.mark.parametrize("path", ["opt/rocm", ".", "/opt\n"])
+def test_the_roots_own_rocm_has_an_absolute_path(home: Home, path: str) -> None:
+    pin = {"component": "hip", "version": "5.7", "source": "system", "path": path}
+    error = refused(home, stack={"pin": [pin | {"epoch": 1_600_000_000}]})
+    assert error.where.endswith("pin (hip).path")
+
+
+more = st.sampled_from(
+    [*REPOSITORY, "url", "key_url", *ROOT, "folder", "path", "apt", "system", "debian", KEY]
+)
+loose = st.dictionaries(more, plain | st.lists(more, max_size=2) | more, max_size=7)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["debian", "x.y"]), loose | plain, max_size=2),
+    st.lists(loose | st.just(ROOT) | plain, max_size=2),
+    st.sampled_from(["host", "trixie", "", "x"]),
+)
+def test_any_repositories_and_roots_are_a_lock_or_a_data_error(
+    tmp_path_factory: pytest.TempPathFactory, repository: Any, root: Any, name: str
+) -> None:
+    path = tmp_path_factory.mktemp("lock") / "toolchain.lock"
+    stack = {"main": {"summary": "s", "pin": [], "root": name}}
+    top = {"version": 1, "default": "main", "stack": stack}
+    path.write_text(toml_file(top | {"repository": repository, "root": root}))
+    error = refusal(lambda: load_lock(path), DataError)
+    assert error is None or (str(path) in error.where and error.what.endswith("."))

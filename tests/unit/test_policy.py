@@ -11,8 +11,9 @@ from packaging.version import Version
 
 from strixforge.model.errors import DataError, PolicyError
 from strixforge.model.lock import load_lock
-from strixforge.model.policy import load_policy, release_of, versions_in_location
-from strixforge.policy import Evidence, Policy, in_choice, in_environment, in_pin, in_toolchain
+from strixforge.model.policy import Evidence, load_policy, release_of, versions_in_location
+from strixforge.policy import Policy, in_choice, in_environment, in_pin
+from strixforge.toolchain.identity import versions
 from tests.unit.home import HASH, Home, toml_file
 
 ROOT = Path(__file__).parents[2]
@@ -247,14 +248,14 @@ def test_a_toolchain_of_another_version_passes(tmp_path: Path, policy: Policy) -
     manifest = {"the_rock_commit": "7.0.1", "rocm_version": "10.0.0", "flags": {"7.0.1": True}}
     toolchain(root, "share/therock/therock_manifest.json", json.dumps(manifest))
     assert policy.check_toolchain(root) == []
-    assert in_toolchain(tmp_path / "nothing here") == []
+    assert versions(tmp_path / "nothing here") == []
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000])
 def test_a_manifest_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
     root = toolchain(tmp_path / "t", "share/therock/therock_manifest.json", text)
     with pytest.raises(PolicyError, match="cannot be read") as caught:
-        in_toolchain(root)
+        versions(root)
     assert "therock_manifest.json" in caught.value.where
 
 
@@ -263,7 +264,7 @@ def test_a_manifest_may_hold_any_json(tmp_path: Path) -> None:
     for number, content in enumerate(contents):
         name = "share/therock/therock_manifest.json"
         root = toolchain(tmp_path / str(number), name, json.dumps(content))
-        assert in_toolchain(root) == []
+        assert versions(root) == []
 
 
 @pytest.mark.parametrize("variable", ["ROCM_PATH", "ROCM_HOME", "HIP_PATH"])

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strixforge.model.errors import DataError, UnpinnedError
+from strixforge.plan.python import running
 from strixforge.plan.requirements import Requirements, load_requirements
 from tests.unit.home import refusal
 
@@ -16,7 +17,7 @@ A, B = "a" * 64, "b" * 64
 def load(tmp_path: Path, text: str, *wanted: str) -> Requirements:
     path = tmp_path / "tool.txt"
     path.write_text(text)
-    return load_requirements(path, wanted or ("cmake",), what="build of tool")
+    return load_requirements(path, wanted or ("cmake",), running(), what="build of tool")
 
 
 def test_names_versions_and_every_hash_are_read_and_sorted(tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_comments_order_and_layout_do_not_change_the_key(tmp_path: Path) -> None
 
 
 def test_nothing_wanted_needs_no_file(tmp_path: Path) -> None:
-    assert load_requirements(tmp_path / "none.txt", (), what="x").locked == ()
+    assert load_requirements(tmp_path / "none.txt", (), running(), what="x").locked == ()
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_a_line_that_is_no_requirement_is_refused_by_its_number(tmp_path: Path, 
 
 def test_a_lock_that_is_missing_or_lacks_what_is_wanted_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnpinnedError, match="are not locked"):
-        load_requirements(tmp_path / "none.txt", ("cmake",), what="build of tool")
+        load_requirements(tmp_path / "none.txt", ("cmake",), running(), what="build of tool")
     text = f"cmake==3.27 --hash=sha256:{A}"
     with pytest.raises(UnpinnedError, match="the lock lacks it"):
         load(tmp_path, text, "ninja")
@@ -110,7 +111,7 @@ def test_a_lock_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "tool.txt").write_bytes(b"\xff\xfe")
     for path in (tmp_path / "tool.txt", tmp_path):
         with pytest.raises(DataError, match="cannot be read"):
-            load_requirements(path, ("cmake",), what="x")
+            load_requirements(path, ("cmake",), running(), what="x")
 
 
 tokens = [
@@ -126,5 +127,7 @@ def test_any_text_is_requirements_or_an_error_of_ours(
 ) -> None:
     path = tmp_path_factory.mktemp("locks") / "tool.txt"
     path.write_text(text, encoding="utf-8", errors="replace")
-    error = refusal(lambda: load_requirements(path, ("cmake",), what="x"), DataError, UnpinnedError)
+    error = refusal(
+        lambda: load_requirements(path, ("cmake",), running(), what="x"), DataError, UnpinnedError
+    )
     assert error is None or str(path) in error.where
