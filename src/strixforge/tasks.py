@@ -15,9 +15,10 @@ from doit import get_initial_workdir
 from strixforge.actions import building, collecting, fetching, upkeep, views
 from strixforge.actions.shown import shown, with_words
 from strixforge.model.errors import InterruptedRunError, StrixforgeError, UsageError
+from strixforge.opening import open_workspace
 from strixforge.settings import words
 from strixforge.ui.board import BOARD
-from strixforge.workspace import Workspace, open_workspace
+from strixforge.workspace import Workspace
 
 Task = dict[str, Any]
 

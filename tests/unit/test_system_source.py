@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from strixforge.forge.toolchains import open_toolchain
 from strixforge.model.errors import HostError, PolicyError
 from strixforge.model.pins import ArchivePin, SystemPin
 from strixforge.sources import Site, kind_of, system
 from strixforge.toolchain.mixed import mixed
-from strixforge.toolchain.toolchain import open_toolchain
 from tests.unit.home import HASH
 from tests.unit.therock import bytes_read, classic, debian, next_tick, therock, write
 

@@ -18,7 +18,7 @@ from strixforge.workspace import Workspace
 if TYPE_CHECKING:
     from strixforge.forge import build as forge
     from strixforge.forge.roots import Root
-    from strixforge.toolchain.toolchain import Toolchain
+    from strixforge.forge.toolchains import Toolchain
 
 
 def prepare(ws: Workspace, name: str) -> None:

@@ -21,6 +21,7 @@ from strixforge.forge.jobs import grant_jobs
 from strixforge.forge.prepare import prepare, remove_tree
 from strixforge.forge.roots import Root
 from strixforge.forge.terminal import run_in_terminal
+from strixforge.forge.toolchains import Toolchain
 from strixforge.model.errors import GateError
 from strixforge.model.recipe import Recipe
 from strixforge.plan import layout
@@ -28,7 +29,6 @@ from strixforge.plan.evaluate import evaluate
 from strixforge.plan.graph import Component, Plan
 from strixforge.sources import Site
 from strixforge.sources.index import wheel
-from strixforge.toolchain.toolchain import Toolchain
 
 Say = Callable[[str], None]
 

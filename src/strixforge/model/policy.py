@@ -93,10 +93,12 @@ def load_policy(path: Path) -> Rules:
 
 
 def _load_hosts(entries: list[Any], path: Path) -> tuple[HostRule, ...]:
-    rules = []
+    rules: list[HostRule] = []
     for number, entry in enumerate(entries, 1):
         label = entry.get("id", f"number {number}") if isinstance(entry, dict) else number
         rule = convert(entry, HostRule, file=path, key=f"host ({label})")
+        if any(rule.id == other.id for other in rules):
+            raise _named_twice(rule.id, f"{path}: host ({label}).id")
         for specifier in rule.releases:
             try:
                 SpecifierSet(specifier)
@@ -110,6 +112,12 @@ def _load_hosts(entries: list[Any], path: Path) -> tuple[HostRule, ...]:
     return tuple(rules)
 
 
+def _named_twice(name: str, where: str) -> DataError:
+    return DataError(
+        f"two rules are named '{name}'.", where=where, fix="Give one of them another id."
+    )
+
+
 def _load_rules(entries: list[Any], path: Path) -> tuple[Rule, ...]:
     rules: list[Rule] = []
     for number, entry in enumerate(entries, 1):
@@ -117,11 +125,7 @@ def _load_rules(entries: list[Any], path: Path) -> tuple[Rule, ...]:
         key = f"rule ({label})"
         rule = convert(entry, Rule, file=path, key=key)
         if any(rule.id == other.id for other in rules):
-            raise DataError(
-                f"two rules are named '{rule.id}'.",
-                where=f"{path}: {key}.id",
-                fix="Give one of them another id.",
-            )
+            raise _named_twice(rule.id, f"{path}: {key}.id")
         for release in rule.releases:
             try:
                 Version(release)

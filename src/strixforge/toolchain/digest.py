@@ -18,7 +18,15 @@ _LEFT_OUT = frozenset(("doc", "docs", "man", "html", "tests", "test", "clients",
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Of a distribution's /usr, only what is HIP's and LLVM's; the rest is the host's own digest.
 _DISTRIBUTION = (
-    *("bin/hip*", "share/hip", "share/amdgcn", "lib/llvm-*", "lib/clang", "lib/amdgcn"),
+    *(
+        "bin/hip*",
+        "share/hip",
+        "share/amdgcn",
+        "lib/llvm-*",
+        "lib64/rocm",
+        "lib/clang",
+        "lib/amdgcn",
+    ),
     *("include/hip", "include/hsa", "include/amd_comgr", "include/roc*", "include/hipcub"),
     *("lib/x86_64-linux-gnu/cmake/*hip*", "lib/x86_64-linux-gnu/cmake/*roc*"),
     *("lib/x86_64-linux-gnu/cmake/*AMD*", "lib/x86_64-linux-gnu/cmake/amd*"),

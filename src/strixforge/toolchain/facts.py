@@ -2,7 +2,7 @@
 
 TheRock has LLVM and the device bitcode below lib/llvm (build_tools/build_prod_wheels.py, and issue
 ROCm/ROCm 5773); ROCm up to 7.2 has the bitcode in amdgcn/; Debian has one LLVM a version, with the
-bitcode among clang's own files.
+bitcode among clang's own files, and Fedora the same in lib64/rocm/llvm.
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from strixforge.toolchain import identity
 
-_LLVM = ("lib/llvm", "llvm", "lib/llvm-*")
+_LLVM = ("lib/llvm", "llvm", "lib/llvm-*", "lib64/rocm/llvm")
 # Below an LLVM, then below the prefix.
 _BITCODE_OF_LLVM = (
     "amdgcn/bitcode",
