@@ -1,6 +1,8 @@
 """Downloads: sources, build requirements, and what the wheelhouse takes from the index."""
 
-from strixforge.model.pins import require_pinned
+from strixforge.model.packages import load_packages
+from strixforge.model.pins import AptPin, require_pinned
+from strixforge.plan.graph import Component
 from strixforge.plan.requirements import Requirements, load_requirements
 from strixforge.release.inputs import wheelhouse_requirements
 from strixforge.sources import kind_of
@@ -34,8 +36,16 @@ def fetch(ws: Workspace, name: str) -> None:
     if kind_of(component.pin).missing(component.pin, ws.site):
         with BOARD.activity(f"fetch {name}") as activity:
             kind_of(component.pin).fetch(component.pin, ws.site, activity.progress)
-        BOARD.say(name, f"fetched {component.pin.version}")
+        BOARD.say(name, f"fetched {_amount(ws, component)}")
     fetch_requirements(ws, name, component.requirements)
+
+
+def _amount(ws: Workspace, component: Component) -> str:
+    """Return what has been fetched, in words."""
+    if isinstance(component.pin, AptPin):
+        packages = load_packages(ws.settings.home, component.pin)
+        return f"{len(packages.package)} packages, {packages.bytes() / 1e6:.0f} MB"
+    return f"version {component.pin.version}"
 
 
 def fetch_requirements(ws: Workspace, name: str, requirements: Requirements) -> None:
