@@ -45,7 +45,7 @@ def _amount(ws: Workspace, component: Component) -> str:
     if isinstance(component.pin, AptPin):
         packages = load_packages(ws.settings.home, component.pin)
         return f"{len(packages.package)} packages, {packages.bytes() / 1e6:.0f} MB"
-    return f"version {component.pin.version}"
+    return component.pin.version
 
 
 def fetch_requirements(ws: Workspace, name: str, requirements: Requirements) -> None:
