@@ -13,6 +13,7 @@ from strixforge.model.lock import Lock
 from strixforge.model.packages import PackageList, list_file, render
 from strixforge.model.patch import load_patches
 from strixforge.model.pins import UNRESOLVED, AptPin, ArchivePin
+from strixforge.policy import in_packages
 from strixforge.release.inputs import wheelhouse_requirements
 from strixforge.sources import Progress
 from strixforge.sources.cache import Cache
@@ -76,7 +77,7 @@ def lock_packages(ws: Workspace) -> list[tuple[str, PackageList, bool]]:
     """Resolve the Debian packages of the root and of the stack's apt pins.
 
     Returns (name, packages, whether they changed). A list whose packages are the same is left as it
-    is. Raises FetchError, IntegrityError or HostError.
+    is. Raises FetchError, IntegrityError or HostError, and PolicyError for refused packages.
     """
     from strixforge.sources.apt.locking import resolve
 
@@ -90,6 +91,7 @@ def lock_packages(ws: Workspace) -> list[tuple[str, PackageList, bool]]:
             pin, ws.lock.repositories, ws.settings.mirrors, allow_expired=bool(stack.allow_expired)
         )
         path = list_file(ws.settings.home, pin)
+        ws.policy.check(in_packages(found, f"packages of {component.name}"))
         changed = found.digest() != pin.sha256 or not path.is_file()
         if changed:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,19 @@
 """Fixtures of the end-to-end tests: a tiny project for each test, and both kinds of sandbox."""
 
+import hashlib
+import io
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.project import Project, poll
+from tests.unit.web import Reply, Server, serve
+
+WHEEL = "pip-26.0-py3-none-any.whl"
 
 _PROBES = {
     "bwrap": ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"],
@@ -56,3 +62,29 @@ def _usable(kind: str) -> str:
     if subprocess.run(_PROBES[kind], capture_output=True).returncode:
         pytest.skip(f"{kind} cannot make namespaces here")
     return kind
+
+
+@pytest.fixture
+def web() -> Iterator[Server]:
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture
+def index(web: Server) -> dict[str, str]:
+    """Return the environment of a machine whose index has one small wheel, called pip."""
+    metadata = "Metadata-Version: 2.1\nName: pip\nVersion: 26.0\n"
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w") as zipped:
+        zipped.writestr("pip/__init__.py", "")
+        zipped.writestr("pip-26.0.dist-info/METADATA", metadata)
+        tags = "Root-Is-Purelib: true\nTag: py3-none-any\n"
+        zipped.writestr("pip-26.0.dist-info/WHEEL", f"Wheel-Version: 1.0\n{tags}")
+        zipped.writestr("pip-26.0.dist-info/RECORD", "")
+    sha256 = hashlib.sha256(body.getvalue()).hexdigest()
+    link = f'<a href="/{WHEEL}#sha256={sha256}" data-dist-info-metadata="true">{WHEEL}</a>'
+    page = f"<!DOCTYPE html><html><body>{link}</body></html>".encode()
+    web.add("/simple/pip/", Reply(page, content_type="text/html"))
+    web.add(f"/{WHEEL}", Reply(body.getvalue()))
+    web.add(f"/{WHEEL}.metadata", Reply(metadata.encode()))
+    return {"UV_DEFAULT_INDEX": f"{web.url}/simple/", "NO_PROXY": "127.0.0.1"}

@@ -85,6 +85,8 @@ class Project:
         """In the environment of every step, so that no process of this project can hide."""
         self.components: dict[str, Component] = {}
         self.sandbox = "auto"
+        self.repositories = ""
+        """Tables of the lock for package archives, as text."""
         home.mkdir(parents=True, exist_ok=True)
         for name in ("dodo.py", "policy.toml"):
             shutil.copy(REPOSITORY / name, home)
@@ -133,6 +135,7 @@ class Project:
             f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
             for path in patches
         }
+        lines.append(self.repositories)
         lines.append("[patches]\n" + "".join(f'"{k}" = "{v}"\n' for k, v in digests.items()))
         (self.home / "toolchain.lock").write_text("\n".join(lines))
         if (self.home / "examples").is_dir():

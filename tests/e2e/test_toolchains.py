@@ -1,11 +1,9 @@
 """A whole ROCm as an archive, or as it is installed: used as it came, held against its pin."""
 
 import hashlib
-import io
 import json
 import tomllib
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ from tests.unit.therock import (
     therock,
     write,
 )
-from tests.unit.web import Reply, Server, serve
+from tests.unit.web import Reply, Server
 
 VERSION = "10.1.0a20260813"
 NAME = f"therock-dist-linux-gfx1151-{VERSION}.tar.gz"
@@ -37,12 +35,6 @@ FACTS = (
     "{{ rocm.release }} {{ rocm.cmake }}"
 )
 LAYOUTS = {"plain": "", "dotted": "./", "one folder": "rocm/"}
-
-
-@pytest.fixture
-def web() -> Iterator[Server]:
-    with serve() as server:
-        yield server
 
 
 def pin_of(body: bytes, url: str) -> dict[str, Any]:
@@ -360,28 +352,6 @@ def test_a_distribution_that_is_gone_everywhere_names_each_address(
 
 
 # doit lock, and the wheelhouse: both want pip from an index.
-
-WHEEL = "pip-26.0-py3-none-any.whl"
-
-
-@pytest.fixture
-def index(web: Server) -> dict[str, str]:
-    """Return the environment of a machine whose index has one small wheel, called pip."""
-    metadata = "Metadata-Version: 2.1\nName: pip\nVersion: 26.0\n"
-    body = io.BytesIO()
-    with zipfile.ZipFile(body, "w") as zipped:
-        zipped.writestr("pip/__init__.py", "")
-        zipped.writestr("pip-26.0.dist-info/METADATA", metadata)
-        tags = "Root-Is-Purelib: true\nTag: py3-none-any\n"
-        zipped.writestr("pip-26.0.dist-info/WHEEL", f"Wheel-Version: 1.0\n{tags}")
-        zipped.writestr("pip-26.0.dist-info/RECORD", "")
-    sha256 = hashlib.sha256(body.getvalue()).hexdigest()
-    link = f'<a href="/{WHEEL}#sha256={sha256}" data-dist-info-metadata="true">{WHEEL}</a>'
-    page = f"<!DOCTYPE html><html><body>{link}</body></html>".encode()
-    web.add("/simple/pip/", Reply(page, content_type="text/html"))
-    web.add(f"/{WHEEL}", Reply(body.getvalue()))
-    web.add(f"/{WHEEL}.metadata", Reply(metadata.encode()))
-    return {"UV_DEFAULT_INDEX": f"{web.url}/simple/", "NO_PROXY": "127.0.0.1"}
 
 
 def hashes_in(lock: Path) -> list[str]:
