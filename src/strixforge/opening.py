@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from strixforge.host.gpu import find_gpus
-from strixforge.model.errors import IntegrityError, UnpinnedError
-from strixforge.model.lock import Lock, load_lock
+from strixforge.model.errors import DataError, IntegrityError, PolicyError, UnpinnedError
+from strixforge.model.lock import load_lock
 from strixforge.model.packages import list_file, load_packages
 from strixforge.model.pins import AptPin, LocalPin, SystemPin
-from strixforge.model.policy import Evidence, load_policy
+from strixforge.model.policy import load_policy
 from strixforge.plan.graph import load_plan
 from strixforge.policy import (
     Policy,
@@ -44,23 +44,31 @@ def open_workspace(
     for component in plan.components.values():
         warnings += policy.check(in_pin(component.pin, str(lock.file)))
         if isinstance(component.pin, AptPin):
-            warnings += policy.check(_in_packages(home, lock, component.pin))
+            for name in component.pin.repositories:
+                where = f"{lock.file}: repository.{name}"
+                warnings += policy.check(in_location(lock.repositories[name].url or "", where))
     if reason := lock.stack(settings.stack).allow_expired:
-        warnings.append(f"expired package indexes are accepted: {reason} (allow-expired)")
+        place = f"stack.{settings.stack}: allow-expired"
+        warnings.append(f"expired package indexes are accepted: {reason} ({place})")
     ws = Workspace(settings, lock, policy, plan, warnings)
+    _check_packages(ws)
     if not settings.elsewhere:
         _check_host(ws)
     return ws
 
 
-def _in_packages(home: Path, lock: Lock, pin: AptPin) -> list[Evidence]:
-    """Return what an apt pin's repositories and packages show of toolchain versions."""
-    found: list[Evidence] = []
-    for name in pin.repositories:
-        found += in_location(lock.repositories[name].url or "", f"{lock.file}: repository.{name}")
-    with contextlib.suppress(IntegrityError, UnpinnedError):  # nothing of it is built then
-        found += in_packages(load_packages(home, pin), str(list_file(home, pin)))
-    return found
+def _check_packages(ws: Workspace) -> None:
+    """Note what the policy refuses of listed packages: `doit lock` may find others now."""
+    for component in ws.plan.components.values():
+        pin = component.pin
+        if isinstance(pin, AptPin):
+            with contextlib.suppress(DataError, IntegrityError, UnpinnedError):  # to be locked anew
+                path = list_file(ws.settings.home, pin)
+                found = in_packages(load_packages(ws.settings.home, pin), str(path))
+                try:
+                    ws.warnings += ws.policy.check(found)
+                except PolicyError as refusal:
+                    ws.refuse(refusal)
 
 
 def _check_host(ws: Workspace) -> None:
@@ -75,6 +83,5 @@ def _check_host(ws: Workspace) -> None:
             place = f"{ws.lock.file}: pin of {component.name}"
             found = ws.policy.check_host(pin.version, find_gpus(), ws.plan.arch, place)
             ws.warnings += found[0]
-            ws.host_refusal = found[1]
             if found[1] is not None:
-                ws.warnings.append(f"{found[1].what} Nothing is built before that is mended.")
+                ws.refuse(found[1])

@@ -83,10 +83,7 @@ class Policy:
             f"{one.product} {one.version} is not used: rule {rule.id}.",
             where=f"{one.place}\nrule: {self._file}",
             cause="\n".join([rule.reason, *(f"source: {source}" for source in rule.sources)]),
-            fix=one.cure
-            or f"Use a stack that works: {', '.join(f'./doit stack={name} …' for name in good)}"
-            if good
-            else "No stack of the lock passes the policy; pin another version.",
+            fix=one.cure or _alternatives(good),
         )
 
     def _allows(self, stack: Stack) -> bool:
@@ -96,6 +93,12 @@ class Policy:
             for one in in_pin(pin, str(self._lock.file))
             for rule in self._rules
         )
+
+
+def _alternatives(good: list[str]) -> str:
+    if not good:
+        return "No stack of the lock passes the policy; pin another version."
+    return f"Use a stack that works: {', '.join(f'./doit stack={name} …' for name in good)}"
 
 
 def _holds(rule: HostRule, gpu: Gpu, gpus: Gpus) -> bool:
@@ -131,13 +134,14 @@ def in_packages(packages: PackageList, place: str) -> list[Evidence]:
         product = next((p for n, p in _NAMED_AFTER.items() if n.fullmatch(package.name)), None)
         if product is not None:
             found.append(Evidence(product, package.version, where))
-    return found
+    cure = "./doit lock    (finds what the archive has now), or use another stack"
+    return [replace(one, cure=cure) for one in found]
 
 
 # Debian's packages whose own version is that of the product.
 _NAMED_AFTER: dict[re.Pattern[str], Product] = {
-    re.compile(r"rocm(-core|-dev|-utils|-libs)?"): "rocm",
-    re.compile(r"libamdhip64(-[0-9]+|-dev)|hip-dev|hip-runtime-amd|hipcc"): "hip",
+    re.compile(r"rocm(-core|-dev|-utils|-libs)?|rocm-device-libs(-[0-9]+)?"): "rocm",
+    re.compile(r"libamdhip64-(dev|[0-9]+(t64)?)|hip-dev|hip-runtime-amd|hipcc"): "hip",
 }
 
 
@@ -163,7 +167,8 @@ def in_environment(environ: Mapping[str, str]) -> list[Evidence]:
         found += in_location(path, place)
         found += in_location(resolved, f"{place} -> {resolved}")
         found += versions_of(Path(path))
-        cure = f"unset {name}    (only a `system` pin uses it), or let it name another ROCm"
+        used = "only a `system` pin uses it" if name == "ROCM_PATH" else "builds do not use it"
+        cure = f"unset {name}    ({used}), or let it name another ROCm"
         found = [replace(one, cure=one.cure or cure) for one in found]
     return found
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from strixforge.model.errors import FetchError
+from strixforge.model.errors import DataError, FetchError
 from strixforge.model.lock import Lock
-from strixforge.model.packages import PackageList, list_file, render
+from strixforge.model.packages import PackageList, list_file, read_packages, render
 from strixforge.model.patch import load_patches
 from strixforge.model.pins import UNRESOLVED, AptPin, ArchivePin
 from strixforge.policy import in_packages
@@ -92,13 +92,23 @@ def lock_packages(ws: Workspace) -> list[tuple[str, PackageList, bool]]:
         )
         path = list_file(ws.settings.home, pin)
         ws.policy.check(in_packages(found, f"packages of {component.name}"))
-        changed = found.digest() != pin.sha256 or not path.is_file()
+        changed = found.digest() != pin.sha256 or not _is_listed(found, path)
         if changed:
             path.parent.mkdir(parents=True, exist_ok=True)
             _replace(path, render(found))
             _set_sha256(ws, pin, found.digest())
         done.append((component.name, found, changed))
     return done
+
+
+def _is_listed(found: PackageList, path: Path) -> bool:
+    """Say whether a list holds these packages; when and by whom they were found may differ."""
+    try:
+        old = read_packages(path)
+    except DataError:
+        return False
+    same = (old.wanted, old.left, old.package) == (found.wanted, found.left, found.package)
+    return same and len(old.release) == len(found.release)
 
 
 def lock_archives(ws: Workspace) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ VARIABLES = {
     "sandbox": "auto, bwrap or unshare",
     "root": "the file system that builds see: host, or a root of toolchain.lock",
     "target": "where what is built will run: here, or elsewhere",
-    "mirror": "address of a Debian or Ubuntu mirror, tried before those of apt's configuration",
+    "mirror": "address of a Debian or Ubuntu mirror, instead of those that apt is told to use",
 }
 _PREFIX = "STRIXFORGE_"
 # STRIXFORGE_ names that are not variables of a run.

@@ -100,8 +100,12 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
     for name in ws.plan.components:
         fetch = [f"fetch:{name}"]
         summary = f"unpack and patch the source of {name}"
-        yield _simple(f"prepare_{name}", summary, ws, building.prepare, name, task_dep=fetch)
+        root = [f"build_{need}" for need in ws.plan.needs(name) if need == ws.plan.root]
+        first = fetch + (root if not ws.plan.components[name].is_built else [])
+        yield _simple(f"prepare_{name}", summary, ws, building.prepare, name, task_dep=first)
         needs = [f"build_{need}" for need in ws.plan.needs(name)]
+        if not ws.plan.components[name].is_built:
+            continue
         summary = f"a shell in the sandbox of {name}, where its build stopped"
         yield _simple(f"shell_{name}", summary, ws, building.shell, name, task_dep=fetch + needs)
     yield from _for_developers(ws)

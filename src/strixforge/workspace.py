@@ -62,8 +62,7 @@ class Workspace:
         self.store = Store(settings.store)
         self.forge_lock = threading.Lock()
         """Held while a component builds: one at a time, with all jobs."""
-        self.host_refusal: PolicyError | None = None
-        """Why what this stack builds cannot run here."""
+        self._refusal: PolicyError | None = None
         self._sources: dict[str, str] = {}
         self._built: dict[str, Status] = {}
 
@@ -104,10 +103,15 @@ class Workspace:
         """Look at the store anew: artifacts were set aside."""
         self._built.clear()
 
-    def require_host(self) -> None:
-        """Raise PolicyError where what is built cannot run here, before anything long begins."""
-        if self.host_refusal is not None:
-            raise self.host_refusal
+    def refuse(self, refusal: PolicyError) -> None:
+        """Keep a reason not to fetch or build anything; locking and looking go on."""
+        self._refusal = self._refusal or refusal
+        self.warnings.append(f"{refusal.what} Nothing is built before that is mended.")
+
+    def require_allowed(self) -> None:
+        """Raise PolicyError where something was refused, before anything long begins."""
+        if self._refusal is not None:
+            raise self._refusal
 
     def require_patches(self, component: Component) -> None:
         """Check the component's patches against the lock, and that none of the lock's is gone.

@@ -140,7 +140,7 @@ def test_an_expired_index_is_accepted_for_a_reason_that_each_run_repeats(
     lock.write_text(lock.read_text().replace('summary = "a stack for tests"', reason))
     amd.doit("lock", env=index).check(0, "3 packages", "the archive is kept as it was")
     for words in (("build_rocm",), ("plan",), ()):
-        amd.doit(*words).check(0, "the archive is kept as it was (allow-expired)")
+        amd.doit(*words).check(0, "the archive is kept as it was (stack.tiny: allow-expired)")
 
 
 def test_an_index_of_another_signer_is_refused(
@@ -197,3 +197,26 @@ def test_a_package_that_would_write_elsewhere_is_refused_whole(
     amd.doit("lock", env=index).check(0)
     amd.doit("build_rocm").check(16, "evil", "Unsafe archive")
     assert not list(amd.store.glob("objects/*"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('name = "rocm-core"', 'name = "rocm-cure"'),
+        ("pool/main/r/rocm-core", "pool/main/r/elsewhere"),
+        ('wanted = ["rocm-llvm", ', 'wanted = ["rocm-llvm", "rocm-core", '),
+        ("version = 1", "this is no TOML"),
+    ],
+)
+def test_lock_mends_a_list_that_was_changed(
+    amd: Project, index: dict[str, str], old: str, new: str
+) -> None:
+    amd.doit("lock", env=index).check(0)
+    listed = amd.home / "locks/apt/rocm-6.4.4.toml"
+    good = listed.read_text()
+    assert old in good
+    listed.write_text(good.replace(old, new, 1))
+    assert amd.doit("fetch:rocm").code in (10, 13, 14, 15)
+    amd.doit("lock", env=index).check(0, "locked anew")
+    assert listed.read_text() == good
+    amd.doit("build_rocm").check(0)

@@ -99,14 +99,17 @@ def test_every_word_for_no_switches_a_stanza_off(tmp_path: Path, word: str) -> N
         found(tmp_path, debian_sources=text)
 
 
-def test_the_users_own_mirrors_come_first_and_none_comes_twice(tmp_path: Path) -> None:
+def test_the_users_own_mirrors_take_the_place_of_those_of_apt(tmp_path: Path) -> None:
     text = "deb http://a.example/debian trixie main\ndeb http://b.example/debian x main\n"
     more = "Types: deb\nURIs: http://a.example/debian\nSuites: x\nComponents: main\n"
     own = ("http://own.example/debian", "http://b.example/debian")
     assert found(tmp_path, *own, sources_list=text, more_sources=more, ignored_bak=text) == [
         "http://own.example/debian",
         "http://b.example/debian",
+    ]
+    assert found(tmp_path, sources_list=text, more_sources=more, ignored_bak=text) == [
         "http://a.example/debian",
+        "http://b.example/debian",
     ]
 
 

@@ -45,7 +45,8 @@ def listed(*packages: Package, wanted: tuple[str, ...] = ("libtool",), **more: A
 
 def pin(packages: PackageList, **more: Any) -> AptPin:
     values: dict[str, Any] = {"component": "tool", "version": "1.0", "epoch": 1_600_000_000}
-    values |= {"repositories": ("debian-trixie",), "packages": packages.wanted}
+    names = tuple(dict.fromkeys(one.repository for one in packages.package))
+    values |= {"repositories": names, "packages": packages.wanted}
     return AptPin(**(values | {"sha256": packages.digest()} | more))
 
 
@@ -137,7 +138,7 @@ def test_a_changed_line_is_refused_with_the_cure(tmp_path: Path, old: str, new: 
         load_packages(tmp_path, made)
     assert made.sha256 in caught.value.cause
     assert caught.value.where == str(path)
-    assert caught.value.fix == f"git checkout '{path}'\nIf that is meant: ./doit lock"
+    assert caught.value.fix.startswith("./doit lock ")
 
 
 def test_a_package_added_or_taken_away_is_refused(tmp_path: Path) -> None:
@@ -151,11 +152,27 @@ def test_a_package_added_or_taken_away_is_refused(tmp_path: Path) -> None:
 
 def test_where_and_when_it_was_read_does_not_count(tmp_path: Path) -> None:
     made = write(tmp_path, listed())
-    moved = msgspec.structs.replace(TOOL, path="elsewhere/x.deb", repository="mirror")
+    moved = msgspec.structs.replace(TOOL, path="elsewhere/x.deb", size=1)
     later = msgspec.structs.replace(RELEASE, date="later")
     some = listed(moved, resolver="strixforge", release=(later,), left=("libc6",))
     list_file(tmp_path, made).write_text(render(some))
     assert load_packages(tmp_path, made) == some
+
+
+def test_a_package_of_a_repository_that_the_pin_does_not_name_is_to_be_locked_anew(
+    tmp_path: Path,
+) -> None:
+    made = write(tmp_path, listed())
+    moved = msgspec.structs.replace(TOOL, repository="mirror")
+    list_file(tmp_path, made).write_text(render(listed(moved)))
+    with pytest.raises(UnpinnedError, match=r"'mirror', which tool 1\.0 does not name"):
+        load_packages(tmp_path, made)
+
+
+def test_a_list_without_the_index_that_it_was_read_from_is_none(tmp_path: Path) -> None:
+    made = write(tmp_path, listed(release=()))
+    with pytest.raises(DataError, match="length >= 1"):
+        load_packages(tmp_path, made)
 
 
 def test_a_list_that_is_missing_or_not_pinned_is_not_locked(tmp_path: Path) -> None:
@@ -192,7 +209,8 @@ def test_a_hostile_or_senseless_value_is_refused(
     made = write(tmp_path, listed())
     path = list_file(tmp_path, made)
     entry = msgspec.to_builtins(TOOL) | {field: value}
-    top = {"version": 1, "resolver": "x", "wanted": ["libtool"], "release": [], "package": [entry]}
+    top = {"version": 1, "resolver": "x", "wanted": ["libtool"], "package": [entry]}
+    top["release"] = [msgspec.to_builtins(RELEASE)]
     path.write_text(toml_file(top))
     with pytest.raises(DataError) as caught:
         load_packages(tmp_path, made)

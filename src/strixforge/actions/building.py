@@ -40,7 +40,7 @@ def prepare(ws: Workspace, name: str) -> None:
 
 def build(ws: Workspace, name: str) -> None:
     """Restore the component by its key, or build and publish it."""
-    ws.require_host()
+    ws.require_allowed()
     status = ws.status(name)
     if status.key is None or status.document is None:
         raise GateError(f"{name} waits for {', '.join(status.waits_for)}.")

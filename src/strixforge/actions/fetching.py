@@ -31,20 +31,22 @@ def lacks_sources(ws: Workspace, name: str) -> bool:
 def fetch(ws: Workspace, name: str) -> None:
     """Download the component's source and the wheels of its build requirements, in parallel."""
     component = ws.plan.components[name]
-    ws.require_host()
+    ws.require_allowed()
     require_pinned(component.pin, where=f"{ws.lock.file}: {name}")
     if kind_of(component.pin).missing(component.pin, ws.site):
+        amount = _amount(ws, component)
         with BOARD.activity(f"fetch {name}") as activity:
             kind_of(component.pin).fetch(component.pin, ws.site, activity.progress)
-        BOARD.say(name, f"fetched {_amount(ws, component)}")
+        BOARD.say(name, f"fetched {amount}")
     fetch_requirements(ws, name, component.requirements)
 
 
 def _amount(ws: Workspace, component: Component) -> str:
-    """Return what has been fetched, in words."""
+    """Return what is to be fetched, in words."""
     if isinstance(component.pin, AptPin):
-        packages = load_packages(ws.settings.home, component.pin)
-        return f"{len(packages.package)} packages, {packages.bytes() / 1e6:.0f} MB"
+        listed = load_packages(ws.settings.home, component.pin).package
+        missing = [one for one in listed if ws.cache.find(one.sha256) is None]
+        return f"{len(missing)} packages, {sum(one.size for one in missing) / 1e6:.1f} MB"
     return component.pin.version
 
 

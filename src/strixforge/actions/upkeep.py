@@ -23,7 +23,7 @@ def lock(ws: Workspace) -> None:
         BOARD.say(name, f"{state}: {size}, dependencies found by {packages.resolver}")
     for name, changed in lock_requirements(ws):
         BOARD.say(name, "locked anew" if changed else "unchanged")
-    BOARD.say("lock", "next: look at `git diff`, then ./doit explain")
+    BOARD.say("lock", f"next: look at `git diff`, then ./doit {ws.settings.words()}explain")
 
 
 def relock_tools(ws: Workspace) -> None:

@@ -1,11 +1,12 @@
 """What is shown and changes nothing: the state at a glance, the plan, the reasons for a rebuild."""
 
 from strixforge.actions import collecting
-from strixforge.model.errors import UnpinnedError
+from strixforge.model.errors import StrixforgeError, UnpinnedError
 from strixforge.model.packages import load_packages
-from strixforge.model.pins import AptPin
+from strixforge.model.pins import AptPin, SystemPin
 from strixforge.plan.explain import differences
 from strixforge.plan.graph import Component
+from strixforge.sources import kind_of
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
 
@@ -25,7 +26,7 @@ def status(ws: Workspace) -> None:
     stack = ws.lock.stack(ws.plan.stack)
     others = [name for name in ws.lock.stacks if name != stack.name]
     BOARD.write(f"stack {stack.name} for {ws.plan.arch}: {stack.summary}")
-    BOARD.write(f"builds see {_root(ws)}, with Python {ws.plan.python.short}")
+    BOARD.write(f"builds see {_root(ws)}")
     for name, component in ws.plan.components.items():
         BOARD.say(f"  {name}", f"{component.pin.version:<10} {_state(ws, name)}")
     current = collecting.wheelhouse_current(ws)
@@ -42,7 +43,7 @@ def status(ws: Workspace) -> None:
 def plan(ws: Workspace) -> None:
     """Show order, pins, patches, keys, and what would happen."""
     BOARD.write(f"stack {ws.plan.stack}, arch {ws.plan.arch}, in the order of building:")
-    BOARD.write(f"builds see {_root(ws)}, with Python {ws.plan.python.short}")
+    BOARD.write(f"builds see {_root(ws)}")
     for name, component in ws.plan.components.items():
         now = ws.status(name)
         recipe = component.recipe
@@ -69,7 +70,15 @@ def plan(ws: Workspace) -> None:
 
 def _root(ws: Workspace) -> str:
     """Return what builds see as /, in words."""
-    return "the host's own system" if ws.plan.root is None else f"the root {ws.plan.root}"
+    python = f"with Python {ws.plan.python.short}"
+    if ws.plan.root is None:
+        return f"the host's own system, {python}"
+    pin = ws.plan.components[ws.plan.root].pin
+    try:
+        kind_of(pin).digest(pin, ws.site)
+    except StrixforgeError:
+        python = "which is not locked"
+    return f"the root {ws.plan.root}, {python}"
 
 
 def _of_packages(ws: Workspace, component: Component) -> list[str]:
@@ -88,7 +97,9 @@ def _facts(ws: Workspace, name: str) -> list[tuple[str, str]]:
     facts = ws.toolchain(name).facts
     versions = {"ROCm": facts.release, "HIP": facts.hip_version, "clang": facts.clang_version}
     said = ", ".join(f"{part} {version}" for part, version in versions.items() if version)
-    known = {"says it is": said, "seen at": facts.prefix, "bitcode": facts.bitcode}
+    system = isinstance(ws.plan.components[name].pin, SystemPin) and ws.plan.root is None
+    lies = str(ws.toolchain(name).folder) if system else ""
+    known = {"says it is": said, "lies in": lies, "seen at": facts.prefix, "bitcode": facts.bitcode}
     return [(label, text) for label, text in known.items() if text]
 
 

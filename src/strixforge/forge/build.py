@@ -19,7 +19,7 @@ from strixforge.forge import runner, sandbox
 from strixforge.forge.failure import explain_failure
 from strixforge.forge.jobs import grant_jobs
 from strixforge.forge.prepare import prepare, remove_tree
-from strixforge.forge.roots import Root
+from strixforge.forge.roots import Root, check_tree
 from strixforge.forge.terminal import run_in_terminal
 from strixforge.forge.toolchains import Toolchain
 from strixforge.model.errors import GateError
@@ -111,19 +111,34 @@ def _as_it_is(component: Component, recipe: Recipe, arch: str, bench: Bench) -> 
     began = time.monotonic()
     out = bench.work / "out"
     folder = prepare(component, bench.site, out)
-    for place, target in recipe.links.items():
-        link = out / place
-        if os.path.lexists(link):
-            raise GateError(
-                f"{component.name} has {place} already, and its recipe would make it a link.",
-                where=str(component.recipe_path),
-                fix="Remove that line of `links`.",
-            )
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(target)
+    _make_links(component, recipe, out)
+    if recipe.output == "root":
+        check_tree(out, component.name, component.recipe_path)
     prepare_one = f"./doit {bench.words}prepare_{component.name}"
     check_output(component.name, recipe, arch, out, shell=prepare_one)
     return Built(out=out, folder=folder, notes={"seconds": round(time.monotonic() - began, 1)})
+
+
+def _make_links(component: Component, recipe: Recipe, out: Path) -> None:
+    """Make the links of a root. Raises GateError for one that cannot be, or leads nowhere."""
+    for place, target in recipe.links.items():
+        link = out / place
+        why = f"{component.name} has {place} already." if os.path.lexists(link) else ""
+        if not why:
+            try:
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(target)
+            except (FileExistsError, NotADirectoryError):
+                why = f"{place} lies below something that is no folder."
+            else:
+                dead = f"{place} would lead to {target}, which is not there."
+                why = "" if link.exists() else dead
+        if why:
+            raise GateError(
+                f"a link of the recipe cannot be made: {why}",
+                where=f"{component.recipe_path}: links",
+                fix="Mend or remove that line of `links`.",
+            )
 
 
 def lay_out(component: Component, bench: Bench) -> str:

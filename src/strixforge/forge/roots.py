@@ -1,10 +1,12 @@
 """The file system that a sandbox shows: the host's own, or a tree unpacked from packages."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from strixforge.forge import hostroot
+from strixforge.model.errors import GateError
 
 _SYSTEM = ("usr", "bin", "sbin", "lib", "lib64", "lib32", "libx32")
 # What of the host's /etc a compiler or the dynamic loader reads.
@@ -13,6 +15,9 @@ _ETC = ("alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d")
 _OWN = frozenset(
     ("boot", "dev", "home", "media", "mnt", "proc", "root", "run", "srv", "sys", "tmp", "var")
 )
+# The others are none that a system has; what packages call their files goes into mount commands.
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NEEDED = ("usr/bin/bash", "usr/bin/env", "usr/bin/python3", "usr/bin/sh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,11 @@ def host() -> Root:
 
 def tree(folder: Path) -> Root:
     """Return a root that lies in `folder`, as a component of the store."""
-    names = sorted(path.name for path in folder.iterdir() if path.name not in _OWN)
+    names = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.name not in _OWN and _PLAIN.fullmatch(path.name)
+    )
     binds = {f"/{name}": folder / name for name in names if _is_folder(folder / name)}
     # Others are put beside what these two hold: the sandbox's own files, and the toolchain.
     for name in ("etc", "opt"):
@@ -59,6 +68,23 @@ def tree(folder: Path) -> Root:
     return Root(
         binds=binds, links=_links(folder, names), python="/usr/bin/python3", hides_local=False
     )
+
+
+def check_tree(folder: Path, name: str, recipe: Path) -> None:
+    """Raise GateError for a tree that no build could run in."""
+    lacks = [path for path in _NEEDED if not (folder / path).is_file()]
+    wrong = [part for part in ("etc", "opt") if (folder / part).is_symlink()]
+    wrong += [part for part in ("strixforge",) if os.path.lexists(folder / part)]
+    if lacks or wrong:
+        raise GateError(
+            f"the root {name} lacks {', '.join(lacks)}."
+            if lacks
+            else f"the root {name} has {', '.join(wrong)}, where the sandbox has its own.",
+            where=f"{recipe}\nits packages, in toolchain.lock: root ({name})",
+            cause="Steps run under the root's bash and Python.",
+            fix="Add what brings it to `packages` of the root (bash, coreutils, dash, python3), "
+            "then: ./doit lock",
+        )
 
 
 def _links(folder: Path, names: tuple[str, ...] | list[str]) -> dict[str, str]:

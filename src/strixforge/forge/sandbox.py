@@ -194,14 +194,14 @@ def _unshare(view: View, readonly: dict[str, Path], work: Path, first: list[str]
             script.append(f'mkdir -p "$R"{shlex.quote(os.path.dirname(place))}; : > {target}')  # noqa: PTH120
         script.append(f"mount --bind {shlex.quote(str(source))} {target}")
         if not writable:
-            script.append(f"mount -o remount,bind,ro{_kept_flags(source)} {target}")
+            script.append(f"mount -o remount,bind,ro,nosuid,nodev{_kept_flags(source)} {target}")
 
     for place, source in readonly.items():
         bind(source, place, writable=False)
         if place == "/usr" and view.root.hides_local:
             script.append('mount -t tmpfs -o ro,mode=755 tmpfs "$R"/usr/local')
     for place, target in view.root.links.items():
-        script.append(f'ln -s {shlex.quote(target)} "$R"{place}')
+        script.append(f'ln -s -- {shlex.quote(target)} "$R"{shlex.quote(place)}')
     for place in _devices(view):
         bind(Path(place), place, writable=True)
     flags = "remount,bind,ro,nosuid,nodev,noexec"
@@ -225,7 +225,9 @@ def _unshare(view: View, readonly: dict[str, Path], work: Path, first: list[str]
     ]
     environment = [f"{name}={value}" for name, value in view.environment.items()]
     # From here on nothing but Python and env is asked of the root: inside.py does the rest.
-    script.append("exec " + shlex.join(["env", "-i", *environment, *first, inside.PIVOTED]))
+    script.append(
+        "exec " + shlex.join(["/usr/bin/env", "-i", *environment, *first, inside.PIVOTED])
+    )
     # setpriv ends unshare with the thread that started it; unshare then ends all inside.
     return [
         *("setpriv", "--pdeathsig", "KILL", "--"),

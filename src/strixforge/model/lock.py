@@ -172,7 +172,13 @@ def _load_repository(name: str, table: Any, path: Path) -> Repository:
 
 def _check_roots(lock: Lock, roots: list[Pin]) -> None:
     """Raise DataError for a root that is no root, or a stack that names none."""
-    for pin in roots:
+    for number, pin in enumerate(roots):
+        if any(pin.component == other.component for other in roots[:number]):
+            raise DataError(
+                f"two roots are named '{pin.component}'.",
+                where=f"{lock.file}: root ({pin.component})",
+                fix="Give one of them another name, and a recipe of its own.",
+            )
         if not isinstance(pin, AptPin) or pin.folder is not None:
             raise DataError(
                 f"the root '{pin.component}' is no whole file system.",

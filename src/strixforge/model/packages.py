@@ -57,7 +57,7 @@ class PackageList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resolver: str
     """What found the dependencies: apt with its version, or strixforge."""
     wanted: tuple[str, ...]
-    release: tuple[Release, ...]
+    release: Annotated[tuple[Release, ...], msgspec.Meta(min_length=1)]
     package: tuple[Package, ...]
     left: tuple[str, ...] = ()
     """Dependencies of a prefix that no repository of it has: the root must bring them."""
@@ -92,20 +92,37 @@ def load_packages(home: Path, pin: AptPin) -> PackageList:
     what = f"{pin.component} {pin.version}"
     if pin.sha256 == UNRESOLVED or not path.is_file():
         raise UnpinnedError(f"the packages of {what} are not locked.", where=str(path), fix=_LOCK)
-    status = path.stat()
-    packages = _read(path, status.st_mtime_ns, status.st_size)
+    packages = read_packages(path)
+    if packages.wanted != pin.packages:
+        other = ", ".join(sorted({*packages.wanted} ^ {*pin.packages})) or "another order"
+        raise UnpinnedError(
+            f"{what} asks for other packages than were locked: {other}.", where=str(path), fix=_LOCK
+        )
     if packages.digest() != pin.sha256:
         raise IntegrityError(
             f"the list of packages of {what} is not the one that was locked.",
             where=str(path),
             cause=f"Its sha256 is {packages.digest()}, the lock says {pin.sha256}.",
-            fix=f"git checkout '{path}'\nIf that is meant: {_LOCK}",
+            fix=f"{_LOCK}    (finds the packages anew; then look at `git diff`)",
         )
-    if packages.wanted != pin.packages:
-        raise UnpinnedError(
-            f"{what} asks for other packages than were locked.", where=str(path), fix=_LOCK
-        )
+    for one in packages.package:
+        if one.repository not in pin.repositories:
+            raise UnpinnedError(
+                f"{one} is listed from the repository '{one.repository}', which {what} does not "
+                "name.",
+                where=str(path),
+                fix=_LOCK,
+            )
     return packages
+
+
+def read_packages(path: Path) -> PackageList:
+    """Read a list. Raises DataError for a file that is none, or is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return _read(path, 0, 0)
+    return _read(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=8)

@@ -117,6 +117,14 @@ def recipe_file(recipes: Path, stack: str, component: str) -> Path:
     for path in (own, common):
         if path.is_file():
             return path
+    others = sorted(recipes.glob(f"*/{component}.toml"))
+    if others:
+        raise DataError(
+            f"component '{component}' of stack {stack} has no recipe.",
+            where=str(common),
+            cause=f"The one in {others[0]} is another stack's own.",
+            fix=f"mkdir -p '{own.parent}' && cp '{others[0]}' '{own}'    (or move it to {recipes})",
+        )
     known = [path.stem for folder in (recipes / stack, recipes) for path in folder.glob("*.toml")]
     raise DataError(
         f"component '{component}' of stack {stack} has no recipe.",

@@ -56,7 +56,7 @@ def root_python(home: Path, pin: AptPin) -> Python:
     """
     try:
         packages = load_packages(home, pin)
-    except (IntegrityError, UnpinnedError):
+    except (DataError, IntegrityError, UnpinnedError):
         return running()  # `doit lock` must run; nothing is built before it has
     python, libc = packages.find("python3"), packages.find("libc6")
     if python is None or libc is None:

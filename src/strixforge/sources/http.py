@@ -85,7 +85,7 @@ def download(
             had = _size(partial)
             try:
                 _receive(url, partial, progress, verify=verify)
-            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
                 fruitless = 0 if _size(partial) >= had + _CHUNK else fruitless + 1
                 if fruitless == _ATTEMPTS or _is_final(error):
                     raise _not_fetched(url, what, error) from None
@@ -138,7 +138,7 @@ def read(url: str, *, limit: int, what: str) -> bytes:
             ) as reply:
                 reply.raise_for_status()
                 content = reply.raw.read(limit + 1, decode_content=False)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             raise _not_fetched(url, what, error) from None
     if len(content) > limit:
         raise FetchError(

@@ -8,7 +8,7 @@ import json
 import os
 from pathlib import Path, PurePosixPath
 
-from strixforge.model.errors import HostError, PolicyError
+from strixforge.model.errors import HostError, PolicyError, UsageError
 from strixforge.model.pins import SystemPin
 from strixforge.plan import layout
 from strixforge.sources import Progress, Site
@@ -28,6 +28,12 @@ def place(pin: SystemPin, root: Path) -> Path:
     variable = os.environ.get("ROCM_PATH", "") if of_host else ""
     named = os.path.normpath(pin.path or variable or "/opt/rocm")
     folder = root / named.lstrip("/")
+    if named == "/" or not os.path.isabs(named):  # noqa: PTH117 - a text of the environment
+        raise UsageError(
+            f"'{named}' is no folder of a ROCm.",
+            where=f"path of {pin.component}'s pin" if pin.path else "ROCM_PATH",
+            fix="Name the whole path of its own folder, such as /opt/rocm.",
+        )
     if not folder.is_dir():
         raise HostError(
             f"there is no ROCm in {named}.",
@@ -35,7 +41,9 @@ def place(pin: SystemPin, root: Path) -> Path:
             cause=f"{pin.component} is pinned to the one that is installed."
             if of_host
             else "The root does not have it among its packages.",
-            fix="Install it, name its folder in ROCM_PATH, or use a stack that brings its own.",
+            fix="Install it, name its folder in ROCM_PATH, or use a stack that brings its own."
+            if of_host
+            else "Add it to `packages` of the root, or use the host's: ./doit root=host …",
         )
     return folder
 

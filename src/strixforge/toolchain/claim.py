@@ -84,6 +84,6 @@ def _another(component: str, pinned: str, one: Evidence) -> GateError:
     return GateError(
         f"{component} is pinned as {pinned}, and says that it is {one.version}.",
         where=one.place,
-        cause="The pin names the wrong version, or its address gave another release.",
-        fix="Mend the version of the pin, or its address and hash.",
+        cause="The pin names the wrong version, or this is not the release that was meant.",
+        fix="Mend the version of the pin, or give it the release that was meant.",
     )

@@ -34,12 +34,14 @@ def fetch(pin: AptPin, site: Site, progress: Progress) -> None:
     # All keys from the start: threads add up while others write.
     have = {one.sha256: 0 if one in wanted else one.size for one in packages.package}
 
+    down: set[str] = set()
+
     def one(package: Package) -> None:
         def tell(done: int, _: int | None) -> None:
             have[package.sha256] = done
             progress(sum(have.values()), packages.bytes())
 
-        _download(package, pin, site, tell)
+        _download(package, pin, site, down, tell)
 
     pool = ThreadPoolExecutor(max_workers=_DOWNLOADS)
     try:
@@ -57,25 +59,30 @@ def unpack(pin: AptPin, site: Site, target: Path) -> None:
     unpack_packages(files, target, folder=pin.folder)
 
 
-def _download(package: Package, pin: AptPin, site: Site, progress: Progress) -> None:
-    """Take a package from the first address that has it; one that is down is passed over."""
-    from strixforge.sources.apt.mirrors import addresses
+def _download(
+    package: Package, pin: AptPin, site: Site, down: set[str], progress: Progress
+) -> None:
+    """Take a package from the first address that has it; those that were down are asked last."""
+    from strixforge.sources.apt.mirrors import addresses, mirror_hint
     from strixforge.sources.http import MissingFileError, download, without_secrets
 
     repository = site.repositories[package.repository]
     gone: list[str] = []
     trouble: FetchError | None = None
-    for address in addresses(package.repository, repository, site.mirrors):
+    places = addresses(package.repository, repository, site.mirrors)
+    for address in sorted(places, key=lambda one: one in down):
         url = f"{address}/{package.path}"
         try:
             download(url, package.sha256, site.cache, progress, what=str(package))
         except MissingFileError:
             gone.append(without_secrets(url))
         except FetchError as error:
+            down.add(address)
             trouble = trouble or error
         else:
             return
     if trouble is not None:
+        trouble.fix = mirror_hint(package.repository)
         raise trouble
     raise FetchError(
         f"{package} is not in the archive any more.",

@@ -9,7 +9,7 @@ from strixforge.model.repository import Repository
 from strixforge.sources.apt import simulate
 from strixforge.sources.apt.archive import Archive
 from strixforge.sources.apt.closure import closure
-from strixforge.sources.apt.mirrors import addresses
+from strixforge.sources.apt.mirrors import addresses, mirror_hint
 from strixforge.sources.apt.release import Index, read_index
 
 
@@ -62,4 +62,5 @@ def _index(
             trouble = trouble or error
     if trouble is None:  # pragma: no cover - addresses() has at least one
         raise FetchError(f"the repository {name} has no address.")
+    trouble.fix = mirror_hint(name)
     raise trouble

@@ -21,22 +21,30 @@ _LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P
 def addresses(
     name: str, repository: Repository, mirrors: tuple[str, ...], apt: Path = _APT
 ) -> list[str]:
-    """Return the addresses to try, the user's own mirrors first, without a slash at the end.
+    """Return the addresses to try: the user's mirrors, or else those that apt knows.
 
     Raises UsageError when an archive's mirror is not known.
     """
     if repository.url is not None:
         return [repository.url.rstrip("/")]
-    found = list(dict.fromkeys([*mirrors, *_configured(apt)]))
+    found = list(mirrors or _configured(apt))
     if not found:
         raise UsageError(
             f"no mirror of {repository.archive} is known on this machine.",
             where=f"repository.{name}; {apt}/sources.list and sources.list.d",
             cause="Mirrors are taken from apt's own configuration, and there is none.",
-            fix=f"Name one: ./doit mirror=https://HOST/{repository.archive} …\n"
-            f"{repository.archive}'s own site lists them.",
+            fix=f"Give the command again with mirror=https://HOST/{repository.archive}\n"
+            "Debian's are listed at https://www.debian.org/mirror/list",
         )
     return found
+
+
+def mirror_hint(name: str) -> str:
+    """Return what to type next when no address of a repository answers as it should."""
+    return (
+        f"Check the network, and `suite` and `url` of [repository.{name}]. Another mirror: "
+        "give the command again with mirror=ADDRESS"
+    )
 
 
 @lru_cache(maxsize=4)

@@ -135,4 +135,6 @@ def _same(one: Path, other: Path) -> bool:
         return (
             one.is_symlink() and other.is_symlink() and os.readlink(one) == os.readlink(other)  # noqa: PTH115 - its text
         )
-    return one.is_file() and other.is_file() and file_sha256(one) == file_sha256(other)
+    both = one.is_file() and other.is_file()
+    modes = both and (one.stat().st_mode ^ other.stat().st_mode) & 0o100 == 0
+    return modes and file_sha256(one) == file_sha256(other)
