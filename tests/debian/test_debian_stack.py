@@ -2,7 +2,6 @@
 
 import json
 import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from strixforge.sources.apt.unpacking import unpack_packages
 from strixforge.sources.cache import Cache
 from strixforge.store.tree import normalise, tree_digest
 from strixforge.store.tree import scan as entries
-from tests.demo.conftest import HOME, clean_environment
+from tests.demo.conftest import HOME, clean_environment, other_user
 
 from .conftest import doit
 
@@ -112,15 +111,7 @@ def test_another_user_in_the_other_sandbox_gets_the_same_bytes(
     for part in ("sha256", "listings"):
         shutil.copytree(CACHE / part, cache / part)
     subprocess.run(["git", "clone", "--quiet", str(HOME), str(other / "clone")], check=True)
-    user, python = ["sh", "-c", 'umask 077; exec "$@"', "sh"], sys.executable
-    if os.getuid() == 0:
-        if sys.base_prefix.startswith(("/root", "/home")):
-            python = "/usr/bin/python3"
-        nobody = pwd.getpwnam("nobody").pw_uid
-        subprocess.run(["chown", "-R", str(nobody), str(other)], check=True)
-        for folder in other.parents:
-            folder.chmod(folder.stat().st_mode | 0o011)
-        user = ["setpriv", f"--reuid={nobody}", "--regid=65534", "--clear-groups", *user]
+    user, python = other_user(other)
     done = subprocess.run(
         [*user, str(other / "clone" / "doit"), "stack=debian", "wheelhouse"],
         env={

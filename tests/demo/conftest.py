@@ -1,7 +1,9 @@
 """The demo stack of this very clone, built once for all tests here (or found built)."""
 
 import os
+import pwd
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,23 @@ def clean_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("STRIXFORGE_", "VIRTUAL_ENV", "PYTEST_"))
     }
+
+
+def other_user(place: Path) -> tuple[list[str], str]:
+    """Give the folder `place` to another user, who has the umask 077.
+
+    Returns the words that begin a command as that user, and a Python that both users can read.
+    """
+    user, python = ["sh", "-c", 'umask 077; exec "$@"', "sh"], sys.executable
+    if os.getuid() == 0:
+        if sys.base_prefix.startswith(("/root", "/home")):
+            python = "/usr/bin/python3"
+        nobody = pwd.getpwnam("nobody").pw_uid
+        subprocess.run(["chown", "-R", str(nobody), str(place)], check=True)
+        for folder in place.parents:
+            folder.chmod(folder.stat().st_mode | 0o011)
+        user = ["setpriv", f"--reuid={nobody}", "--regid=65534", "--clear-groups", *user]
+    return user, python
 
 
 @pytest.fixture(scope="session")

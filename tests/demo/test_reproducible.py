@@ -2,7 +2,6 @@
 
 import json
 import os
-import pwd
 import random
 import shutil
 import signal
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import HOME, clean_environment
+from .conftest import HOME, clean_environment, other_user
 
 pytestmark = pytest.mark.slow
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "strixforge"
@@ -50,19 +49,10 @@ def wheelhouse_of(home: Path, python: str, user: list[str], **environment: str) 
 
 def test_another_user_umask_locale_folder_and_sandbox_give_the_same_bytes(tmp_path: Path) -> None:
     """Where another user cannot read this Python, both builds use the system's own."""
-    python = sys.executable
-    user = ["sh", "-c", 'umask 077; exec "$@"', "sh"]
     other = tmp_path / "somewhere else"
     shutil.copytree(CACHE, other / "cache" / "strixforge")
     mine, theirs = clone_to(tmp_path / "a"), clone_to(other / "b" / "clone")
-    if os.getuid() == 0:
-        if sys.base_prefix.startswith(("/root", "/home")):
-            python = "/usr/bin/python3"
-        nobody = pwd.getpwnam("nobody").pw_uid
-        subprocess.run(["chown", "-R", str(nobody), str(other)], check=True)
-        for folder in other.parents:
-            folder.chmod(folder.stat().st_mode | 0o011)
-        user = ["setpriv", f"--reuid={nobody}", "--regid=65534", "--clear-groups", *user]
+    user, python = other_user(other)
     first = wheelhouse_of(mine, python, [])
     second = wheelhouse_of(
         theirs,

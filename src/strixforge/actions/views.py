@@ -109,7 +109,7 @@ def explain(ws: Workspace) -> None:
         now = ws.status(name)
         if now.document is None:
             waits = ", ".join(now.waits_for)
-            BOARD.say(name, f"known after {waits}: if that comes out the same, nothing is rebuilt")
+            BOARD.say(name, f"known after {waits}: only what comes out otherwise counts")
             continue
         last = ws.last_key(name)
         if last is None:
