@@ -220,3 +220,21 @@ def test_lock_mends_a_list_that_was_changed(
     amd.doit("lock", env=index).check(0, "locked anew")
     assert listed.read_text() == good
     amd.doit("build_rocm").check(0)
+
+
+def test_a_list_that_the_policy_refuses_by_now_can_be_locked_anew(
+    amd: Project, index: dict[str, str], keys: Keys, tmp_path: Path
+) -> None:
+    publish(amd, keys, tmp_path, rocm_archive("70001"))
+    amd.write()
+    policy = amd.home / "policy.toml"
+    rules = policy.read_text()
+    policy.write_text(rules.replace('releases = ["7.0.1"]', 'releases = ["7.0.9"]'))
+    amd.doit("lock", env=index).check(0)
+    policy.write_text(rules)
+    amd.doit("plan").check(0, "rocm 7.0.1 is not used: rule rocm-7.0.1. Nothing is built")
+    amd.doit("build_rocm").check(12, "rule rocm-7.0.1", "./doit lock")
+    assert not list(amd.cache.glob("sha256/*"))  # nothing was fetched either
+    lay_out(tmp_path / "archive", rocm_archive().files(keys))
+    amd.doit("lock", env=index).check(0, "locked anew")
+    amd.doit("build_rocm").check(0)

@@ -1,0 +1,80 @@
+"""What an output must be before it may be published: whole, for the right GPU, linked inside."""
+
+import os
+import zipfile
+from fnmatch import fnmatch
+from pathlib import Path
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from strixforge.audit.codeobjects import scan
+from strixforge.audit.gate import architecture_findings
+from strixforge.model.errors import GateError
+from strixforge.model.recipe import Recipe
+from strixforge.plan import layout
+
+
+def check_output(name: str, recipe: Recipe, arch: str, out: Path, *, shell: str) -> None:
+    """Check what the recipe promises of its output. Raises GateError naming what is missing."""
+    for path in out.rglob("*"):
+        if not (path.is_symlink() or path.is_file() or path.is_dir()):
+            raise GateError(
+                f"the output of {name} holds {path.relative_to(out)}, which is neither a file, "
+                "a link nor a folder.",
+                where=str(path),
+                fix=shell,
+            )
+    _check_links(name, out, shell)
+    wheels = sorted(out.glob("*.whl"))
+    if recipe.output == "wheel":
+        if len(wheels) != 1 or any(path not in wheels for path in out.iterdir()):
+            found = ", ".join(path.name for path in sorted(out.iterdir())) or "nothing"
+            raise GateError(
+                f"{name} must leave exactly one wheel in {layout.OUT}, and left: {found}.",
+                where=str(out),
+                fix=shell,
+            )
+        try:
+            parse_wheel_filename(wheels[0].name)
+            with zipfile.ZipFile(wheels[0]) as zipped:
+                names = zipped.namelist()
+        except (zipfile.BadZipFile, InvalidWheelFilename) as error:
+            raise GateError(
+                f"the wheel of {name} cannot be read: {error}.", where=str(wheels[0]), fix=shell
+            ) from None
+    else:
+        names = [path.relative_to(out).as_posix() for path in out.rglob("*")]
+    missing = [p for p in recipe.check_paths if not any(fnmatch(one, p) for one in names)]
+    if missing or not names:
+        raise GateError(
+            f"the output of {name} lacks {', '.join(missing) or 'everything: it is empty'}.",
+            where=str(out),
+            cause="The build ended well but did not make what its recipe promises.",
+            fix=f"{shell}    (or mend check.paths in the recipe)",
+        )
+    if not recipe.steps:
+        return  # a release is taken as it came: what it has for other GPUs is its own
+    findings = architecture_findings(scan(out), arch, required=recipe.code_objects)
+    if findings:
+        raise GateError(
+            f"the code objects of {name} are not right for {arch}.",
+            where="\n".join(findings[:12]),
+            cause="An architecture list of the source may lack it, or a prebuilt file got in.",
+            fix=shell,
+        )
+
+
+def _check_links(name: str, out: Path, shell: str) -> None:
+    """Raise GateError for a link that would lead elsewhere once the output is installed."""
+    root = os.path.realpath(out)
+    for path in out.rglob("*"):
+        if path.is_symlink():
+            target = os.path.realpath(path)
+            if path.readlink().is_absolute() or os.path.commonpath((root, target)) != root:
+                raise GateError(
+                    f"the output of {name} holds a link that leads out of it: "
+                    f"{path.relative_to(out)} -> {path.readlink()}.",
+                    where=str(out),
+                    cause="An installed prefix lies in another folder, where that link is dead.",
+                    fix=f"Make it relative in the recipe's steps.\n{shell}",
+                )
