@@ -107,7 +107,8 @@ def test_the_users_own_mirrors_take_the_place_of_those_of_apt(tmp_path: Path) ->
         "http://own.example/debian",
         "http://b.example/debian",
     ]
-    assert found(tmp_path, sources_list=text, more_sources=more, ignored_bak=text) == [
+    other = tmp_path / "without"
+    assert found(other, sources_list=text, more_sources=more, ignored_bak=text) == [
         "http://a.example/debian",
         "http://b.example/debian",
     ]
