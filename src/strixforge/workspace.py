@@ -16,10 +16,7 @@ from strixforge.model.patch import require_locked
 from strixforge.model.pins import SystemPin, require_pinned
 from strixforge.plan.graph import Component, Plan
 from strixforge.plan.keys import KeyDocument, key_document
-from strixforge.policy import (
-    Policy,
-    in_location,
-)
+from strixforge.policy import Policy, in_location
 from strixforge.settings import Settings
 from strixforge.sources import Site, kind_of
 from strixforge.sources.cache import Cache
@@ -235,7 +232,8 @@ class Workspace:
         component = self.plan.components[name]
         if component.recipe.output == "toolchain":
             toolchain = self._open(name, tree)
-            if isinstance(component.pin, SystemPin):  # /opt/rocm may be a link to rocm-7.0.1
+            if isinstance(component.pin, SystemPin) and self.plan.root is None:
+                # The host's /opt/rocm may be a link to rocm-7.0.1.
                 real = str(toolchain.folder.resolve())
                 self.warnings += self.policy.check(in_location(real, real))
             self.warnings += self.policy.check_toolchain(toolchain.folder)

@@ -1,7 +1,7 @@
 """toolchain.lock: the stacks, and for each component the exact source it is made from."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -142,7 +142,7 @@ def _load_pins(
     for number, entry in enumerate(entries, 1):
         label = entry.get("component", f"number {number}") if isinstance(entry, dict) else number
         where = f"{key} ({label})"
-        pin: Pin = convert(entry, Pin, file=path, key=where)  # type: ignore[arg-type]  # mypy has no type form for a union
+        pin = convert(entry, cast("type[Pin]", Pin), file=path, key=where)
         _check_pin(pin, pins, f"{path}: {where}")
         for repository in getattr(pin, "repositories", ()):
             if repository not in repositories:
