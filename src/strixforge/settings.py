@@ -20,6 +20,7 @@ VARIABLES = {
     "cache": "folder of downloads, shared by clones (XDG cache folder)",
     "sandbox": "auto, bwrap or unshare",
     "root": "the file system that builds see: host, or a root of toolchain.lock",
+    "source": "another source than the pinned one, for prepare_<component>: a folder or an archive",
     "target": "where what is built will run: here, or elsewhere",
     "mirror": "address of a Debian or Ubuntu mirror, instead of those that apt is told to use",
 }
@@ -44,6 +45,8 @@ class Settings:
     root: str
     """`host`, or a root of the lock."""
     mirrors: tuple[str, ...]
+    source: Path | None
+    """What prepare_<component> takes instead of the pinned source."""
     elsewhere: bool
     """What is built is for other machines than this one."""
     versions: dict[str, str]
@@ -113,6 +116,7 @@ def read_settings(
         sandbox=_sandbox(values["sandbox"] or "auto"),
         root=_root(values["root"] or stack.root, lock),
         mirrors=_mirrors(values["mirror"]),
+        source=_source(values["source"], here),
         elsewhere=_elsewhere(values["target"] or "here"),
         versions=versions,
         given=dict(given),
@@ -147,6 +151,18 @@ def _elsewhere(text: str) -> bool:
             f"there is no target '{text}'.", where="target", fix="target=here or elsewhere"
         )
     return text == "elsewhere"
+
+
+def _source(text: str, here: Path) -> Path | None:
+    path = _folder("source", text, here)
+    if path is not None and not path.exists():
+        raise UsageError(
+            "there is nothing at that place.",
+            where=f"source={text}",
+            cause="It is a folder or an archive that prepare_<component> lays out and patches.",
+            fix="./doit source=/a/folder prepare_vllm",
+        )
+    return path
 
 
 def _mirrors(text: str) -> tuple[str, ...]:

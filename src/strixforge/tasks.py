@@ -12,7 +12,7 @@ from typing import Any
 
 from doit import get_initial_workdir
 
-from strixforge.actions import building, collecting, fetching, upkeep, views
+from strixforge.actions import building, collecting, fetching, preparing, upkeep, views
 from strixforge.actions.shown import shown, with_words
 from strixforge.model.errors import InterruptedRunError, StrixforgeError, UsageError
 from strixforge.opening import open_workspace
@@ -97,14 +97,15 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
     for name in ws.plan.components:
         yield _build(ws, name)
     yield _wheelhouse(ws)
-    for name in ws.plan.components:
+    for name, component in ws.plan.components.items():
         fetch = [f"fetch:{name}"]
-        summary = f"unpack and patch the source of {name}"
+        summary = f"unpack, patch and check the source of {name}"
         root = [f"build_{need}" for need in ws.plan.needs(name) if need == ws.plan.root]
-        first = fetch + (root if not ws.plan.components[name].is_built else [])
-        yield _simple(f"prepare_{name}", summary, ws, building.prepare, name, task_dep=first)
+        in_root = component.recipe.build.prepare or not component.is_built
+        first = [*(fetch if ws.settings.source is None else []), *(root if in_root else [])]
+        yield _simple(f"prepare_{name}", summary, ws, preparing.prepare, name, task_dep=first)
         needs = [f"build_{need}" for need in ws.plan.needs(name)]
-        if not ws.plan.components[name].is_built:
+        if not ws.plan.component(name).is_built:
             continue
         summary = f"a shell in the sandbox of {name}, where its build stopped"
         yield _simple(f"shell_{name}", summary, ws, building.shell, name, task_dep=fetch + needs)
@@ -176,7 +177,7 @@ def _fetch(ws: Workspace) -> Iterator[Task]:
 
 
 def _build(ws: Workspace, name: str) -> Task:
-    component = ws.plan.components[name]
+    component = ws.plan.component(name)
     return {
         "basename": f"build_{name}",
         "doc": component.recipe.summary,
@@ -194,7 +195,7 @@ def _wheelhouse(ws: Workspace) -> Task:
         "basename": "wheelhouse",
         "doc": "everything of the stack, checked, locked, with installer and activation",
         "actions": [_action(collecting.collect, ws), _action(collecting.say_next, ws)],
-        "task_dep": [f"build_{name}" for name in ws.plan.components],
+        "task_dep": [f"build_{name}" for name in ws.plan.closure(ws.plan.shipped())],
         "uptodate": [functools.partial(_quiet, collecting.wheelhouse_current, ws)],
         "io": {"capture": False},
         "meta": {"output": "wheelhouse"},

@@ -10,7 +10,7 @@ from pathlib import Path
 from strixforge.forge.hostroot import host_root
 from strixforge.forge.toolchains import Toolchain, open_toolchain
 from strixforge.model.digests import document_digest, file_sha256
-from strixforge.model.errors import GateError, IntegrityError, PolicyError
+from strixforge.model.errors import GateError, IntegrityError, PolicyError, UnpinnedError
 from strixforge.model.lock import Lock
 from strixforge.model.patch import require_locked
 from strixforge.model.pins import SystemPin, require_pinned
@@ -34,6 +34,8 @@ class Status:
     record: Record | None
     waits_for: tuple[str, ...]
     """Needed components whose outputs are not known."""
+    unpinned: UnpinnedError | None = None
+    """Why nothing can be made of it yet: a commit or a hash is not known."""
 
 
 class Workspace:
@@ -110,6 +112,17 @@ class Workspace:
         if self._refusal is not None:
             raise self._refusal
 
+    def require_pinned(self, component: Component) -> None:
+        """Check that source, patches and Python requirements are known by hash.
+
+        Raises UnpinnedError, or IntegrityError for what was changed.
+        """
+        require_pinned(
+            component.pin, where=f"{self.lock.file}: stack.{self.plan.stack}, {component.name}"
+        )
+        self.require_patches(component)
+        component.requirements  # noqa: B018 - it is read from the lock
+
     def require_patches(self, component: Component) -> None:
         """Check the component's patches against the lock, and that none of the lock's is gone.
 
@@ -118,14 +131,14 @@ class Workspace:
         here = {one.path.name for one in (*component.patches, *(p for p, _ in component.skipped))}
         for name in self.lock.patches:
             folder, _, file = name.partition("/")
-            if folder == component.name and file not in here:
+            if folder == component.pin.component and file not in here:
                 raise IntegrityError(
                     f"the patch {name} is gone; the lock names it.",
                     where=f"{self.lock.file}: patches",
                     fix=f"git checkout 'patches/{name}'\nIf that is meant: ./doit lock",
                 )
         for patch in component.patches:
-            require_locked(patch, component.name, self.lock.patches, lock=self.lock.file)
+            require_locked(patch, component.pin.component, self.lock.patches, lock=self.lock.file)
 
     def require_unchanged(self, component: Component) -> None:
         """Raise IntegrityError when source or patches changed since this run computed the key."""
@@ -135,8 +148,8 @@ class Workspace:
         for patch in component.patches:
             same = same and file_sha256(patch.path) == patch.sha256
         for need in component.recipe.needs:  # what is installed on the host can change too
-            if isinstance(self.plan.components[need].pin, SystemPin):
-                self.require_unchanged(self.plan.components[need])
+            if isinstance(self.plan.component(need).pin, SystemPin):
+                self.require_unchanged(self.plan.component(need))
         if not same:
             raise IntegrityError(
                 f"the source or a patch of {component.name} changed while it was built.",
@@ -146,8 +159,13 @@ class Workspace:
             )
 
     def _status(self, name: str) -> Status:
-        component = self.plan.components[name]
-        self.require_patches(component)
+        component = self.plan.component(name)
+        try:
+            self.require_pinned(component)
+            if not isinstance(component.pin, SystemPin):
+                self._source(component)
+        except UnpinnedError as error:
+            return Status(None, None, None, (), error)
         needs: dict[str, str] = {}
         waits = []
         for need in self.plan.needs(name):
@@ -175,9 +193,6 @@ class Workspace:
     def _source(self, component: Component) -> str:
         """Return the source's digest; a local folder is read once a run."""
         if component.name not in self._sources:
-            require_pinned(
-                component.pin, where=f"{self.lock.file}: stack.{self.plan.stack}, {component.name}"
-            )
             kind = kind_of(component.pin)
             self._sources[component.name] = kind.digest(component.pin, self.site_of(component))
         return self._sources[component.name]
@@ -211,7 +226,7 @@ class Workspace:
 
     def _toolchains(self, component: Component) -> list[str]:
         needs = component.recipe.needs
-        return [one for one in needs if self.plan.components[one].recipe.output == "toolchain"]
+        return [one for one in needs if self.plan.component(one).recipe.output == "toolchain"]
 
     def toolchain(self, name: str) -> Toolchain:
         """Return a toolchain that is in the store, or on the system. Raises GateError."""
@@ -221,7 +236,7 @@ class Workspace:
         return self._open(name, self.store.tree(record.output))
 
     def _open(self, name: str, tree: Path) -> Toolchain:
-        component = self.plan.components[name]
+        component = self.plan.component(name)
         return open_toolchain(component.pin, tree, self.site_of(component).root)
 
     def check_toolchain(self, name: str, tree: Path) -> None:
@@ -229,7 +244,7 @@ class Workspace:
 
         Raises PolicyError, or GateError for one that is another release than its pin says.
         """
-        component = self.plan.components[name]
+        component = self.plan.component(name)
         if component.recipe.output == "toolchain":
             toolchain = self._open(name, tree)
             if isinstance(component.pin, SystemPin) and self.plan.root is None:

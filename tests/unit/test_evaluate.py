@@ -45,8 +45,8 @@ def test_steps_environment_and_checked_paths_are_all_filled_in(home: Home) -> No
     rest = "env = { A = '{{ arch }}' }\n[check]\npaths = ['lib/{{ arch }}']\ncode_objects = true"
     recipe = fill(home, "true", rest)
     assert recipe.env == {"A": "gfx1151"}
-    assert recipe.check_paths == ("lib/gfx1151",)
-    assert recipe.code_objects
+    assert recipe.check.paths == ("lib/gfx1151",)
+    assert recipe.check.code_objects
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", "lib/../../x", "{{ src }}/x"])

@@ -86,10 +86,10 @@ def test_what_cannot_change_the_output_does_not_change_the_key(
         (edit(RECIPE, "['true']", "['true', 'true']"), "the recipe: steps: + true"),
         (edit(RECIPE, "A = '1'", "A = '2'"), "the recipe: env: A changed: 1 -> 2"),
         (edit(RECIPE, "A = '1'", "B = '1'"), "the recipe: env: B is new: 1"),
-        (edit(RECIPE, "lib/x", "lib/y"), "the recipe: check_paths: + lib/y"),
+        (edit(RECIPE, "lib/x", "lib/y"), "the recipe: check: paths: + lib/y"),
         (
             edit(RECIPE, "[check]", "[check]\ncode_objects = true"),
-            "the recipe: code_objects changed: False -> True",
+            "the recipe: check: code_objects changed: False -> True",
         ),
         (
             edit(RECIPE, '"prefix"', '"wheel"'),

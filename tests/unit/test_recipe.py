@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strixforge.model.errors import DataError
-from strixforge.model.recipe import load_recipe, recipe_file
+from strixforge.model.recipe_files import load_recipe, recipe_file
 from tests.unit.home import Home, refusal, toml_file
 
 

@@ -23,7 +23,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_a_tree_is_shown_without_what_the_sandbox_makes_itself(tree: Path) -> None:
-    root = roots.tree(tree)
+    root = roots.tree(tree, None)
     assert root.binds == {
         "/etc/python3": tree / "etc/python3",
         "/opt/tool": tree / "opt/tool",
@@ -35,7 +35,7 @@ def test_a_tree_is_shown_without_what_the_sandbox_makes_itself(tree: Path) -> No
 def test_names_that_no_system_has_are_not_shown(tree: Path) -> None:
     for name in ("a b", "x;y", "new\nline", "-n", "$(id)", "é"):
         (tree / name).symlink_to("usr")
-    assert roots.tree(tree).links == {"/bin": "usr/bin"}
+    assert roots.tree(tree, "3.13").links == {"/bin": "usr/bin"}
 
 
 @pytest.mark.parametrize("name", NEEDED)

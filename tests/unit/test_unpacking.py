@@ -74,19 +74,19 @@ class Place:
         self.outside = root / "outside"
         self.outside.write_text("untouched")
 
-    def unpack(self, content: bytes, **bounds: int) -> Path:
+    def unpack(self, content: bytes, only: tuple[str, ...] = (), **bounds: int) -> Path:
         """Unpack into the target."""
         archive = self.root / "archive"
         archive.write_bytes(content)
         if not self.target.exists():
             self.target.mkdir()
-        unpack_archive(archive, self.target, **bounds)
+        unpack_archive(archive, self.target, only=only, **bounds)
         return self.target
 
     def refuse(self, content: bytes, **bounds: int) -> ArchiveError:
         """Unpack, which must fail, and leave nothing outside nor in the target."""
         with pytest.raises(ArchiveError) as caught:
-            self.unpack(content, **bounds)
+            self.unpack(content, (), **bounds)
         self.check_untouched()
         assert list(self.target.iterdir()) == []
         return caught.value

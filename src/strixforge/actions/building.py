@@ -1,13 +1,15 @@
-"""One component: prepared for a look, built or restored, or entered with a shell."""
+"""One component: built or restored, or entered with a shell."""
 
 import functools
 import shutil
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from strixforge.actions.fetching import fetch
 from strixforge.model.errors import GateError
+from strixforge.model.pins import AptPin
 from strixforge.plan.graph import Component
 from strixforge.policy import in_location
 from strixforge.store.lock import exclusive
@@ -21,27 +23,12 @@ if TYPE_CHECKING:
     from strixforge.forge.toolchains import Toolchain
 
 
-def prepare(ws: Workspace, name: str) -> None:
-    """Unpack and patch the source, for a look at what would be built."""
-    from strixforge.forge.prepare import prepare as forge_prepare
-
-    component = ws.plan.components[name]
-    ws.require_patches(component)
-    target = ws.settings.build / "work" / ws.plan.stack / f"{name}.prepared"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _work_lock(ws, name):
-        forge_prepare(component, ws.site_of(component), target)
-    for patch in component.patches:
-        BOARD.say(name, f"applied {patch.path.name}: {patch.description}")
-    for patch, why in component.skipped:
-        BOARD.say(name, f"skipped {patch.path.name} ({why})")
-    BOARD.say(name, f"prepared source: {target}")
-
-
 def build(ws: Workspace, name: str) -> None:
     """Restore the component by its key, or build and publish it."""
     ws.require_allowed()
     status = ws.status(name)
+    if status.unpinned is not None:
+        raise status.unpinned
     if status.key is None or status.document is None:
         raise GateError(f"{name} waits for {', '.join(status.waits_for)}.")
     key = status.key
@@ -63,11 +50,11 @@ def build(ws: Workspace, name: str) -> None:
 def _build(ws: Workspace, name: str) -> Record:
     from strixforge.forge import build as forge
 
-    component = ws.plan.components[name]
+    component = ws.plan.component(name)
     bench = make_bench(ws, component)
     fetch(ws, name)
     with (
-        _work_lock(ws, name),
+        work_lock(ws, name),
         ws.forge_lock,
         BOARD.activity(name) as activity,
     ):
@@ -90,8 +77,6 @@ def _build(ws: Workspace, name: str) -> Record:
 
 def make_bench(ws: Workspace, component: Component) -> "forge.Bench":
     """Return where a component is built, its needs verified."""
-    from strixforge.forge import build as forge
-
     needs: dict[str, Path] = {}
     toolchains: dict[str, Toolchain] = {}
     for need in component.recipe.needs:
@@ -101,21 +86,28 @@ def make_bench(ws: Workspace, component: Component) -> "forge.Bench":
                 f"{component.name} needs {need}, which is not built.", fix=f"./doit build_{need}"
             )
         tree = ws.store.verified(record.output, what=need)
-        if ws.plan.components[need].recipe.output == "toolchain":
+        if ws.plan.component(need).recipe.output == "toolchain":
             ws.check_toolchain(need, tree)
             toolchains[need] = ws.toolchain(need)
         else:
             needs[need] = tree
+    return replace(empty_bench(ws, component, component.name), needs=needs, toolchains=toolchains)
+
+
+def empty_bench(ws: Workspace, component: Component, folder: str) -> "forge.Bench":
+    """Return where a component is worked on, with none of its needs in sight."""
+    from strixforge.forge import build as forge
+
     settings = ws.settings
     return forge.Bench(
         site=ws.site_of(component),
         root=_root(ws, component),
-        work=settings.build / "work" / ws.plan.stack / component.name,
-        log=settings.build / "logs" / ws.plan.stack / f"{component.name}.log",
+        work=settings.build / "work" / ws.plan.stack / folder,
+        log=settings.build / "logs" / ws.plan.stack / f"{folder}.log",
         sandbox=settings.sandbox,
         jobs=settings.jobs,
-        needs=needs,
-        toolchains=toolchains,
+        needs={},
+        toolchains={},
         words=settings.words(),
     )
 
@@ -131,19 +123,21 @@ def _root(ws: Workspace, component: Component) -> "Root":
         raise GateError(
             f"the root {ws.plan.root} is not unpacked.", fix=f"./doit build_{ws.plan.root}"
         )
-    return roots.tree(ws.store.verified(record.output, what=ws.plan.root))
+    pin = ws.plan.component(ws.plan.root).pin
+    python = pin.python if isinstance(pin, AptPin) else None
+    return roots.tree(ws.store.verified(record.output, what=ws.plan.root), python)
 
 
 def shell(ws: Workspace, name: str) -> None:
     """Open a shell in the component's sandbox."""
     from strixforge.forge import build as forge
 
-    component = ws.plan.components[name]
-    with _work_lock(ws, name):
+    component = ws.plan.component(name)
+    with work_lock(ws, name):
         forge.shell(component, ws.plan, make_bench(ws, component))
 
 
-def _work_lock(ws: Workspace, name: str) -> AbstractContextManager[None]:
+def work_lock(ws: Workspace, name: str) -> AbstractContextManager[None]:
     """Return the lock of a component's work folder: one build, shell or look at a time."""
     place = ws.settings.build / "work" / ws.plan.stack / f"{name}.lock"
     return exclusive(place, functools.partial(BOARD.say, name, "another run works on it; waiting"))

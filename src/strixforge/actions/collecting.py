@@ -18,7 +18,7 @@ def wheelhouse_place(ws: Workspace) -> Path:
 
 def wheelhouse_current(ws: Workspace) -> bool:
     """Say whether the wheelhouse is there and made from what is built now."""
-    records = {name: ws.status(name).record for name in ws.plan.components}
+    records = {name: ws.status(name).record for name in ws.plan.closure(ws.plan.shipped())}
     known = {name: record for name, record in records.items() if record is not None}
     if len(known) < len(records):
         return False
@@ -35,7 +35,7 @@ def collect(ws: Workspace) -> None:
     from strixforge.release import wheelhouse
 
     records = {}
-    for name in ws.plan.components:
+    for name in ws.plan.closure(ws.plan.shipped()):
         record = ws.status(name).record
         if record is None:
             raise GateError(f"{name} is not built.", fix=f"./doit build_{name}")

@@ -21,7 +21,7 @@ def lacks_sources(ws: Workspace, name: str) -> bool:
     """Say whether something that the component is built from is not in the cache."""
     from strixforge.sources.index import wheel_missing
 
-    component = ws.plan.components[name]
+    component = ws.plan.component(name)
     return kind_of(component.pin).missing(component.pin, ws.site) or any(
         wheel_missing(locked, component.python, ws.cache)
         for locked in component.requirements.locked
@@ -30,7 +30,7 @@ def lacks_sources(ws: Workspace, name: str) -> bool:
 
 def fetch(ws: Workspace, name: str) -> None:
     """Download the component's source and the wheels of its build requirements, in parallel."""
-    component = ws.plan.components[name]
+    component = ws.plan.component(name)
     ws.require_allowed()
     require_pinned(component.pin, where=f"{ws.lock.file}: {name}")
     if kind_of(component.pin).missing(component.pin, ws.site):

@@ -73,7 +73,7 @@ def _root(ws: Workspace) -> str:
     python = f"with Python {ws.plan.python.short}"
     if ws.plan.root is None:
         return f"the host's own system, {python}"
-    pin = ws.plan.components[ws.plan.root].pin
+    pin = ws.plan.component(ws.plan.root).pin
     try:
         kind_of(pin).digest(pin, ws.site)
     except StrixforgeError:
@@ -97,7 +97,7 @@ def _facts(ws: Workspace, name: str) -> list[tuple[str, str]]:
     facts = ws.toolchain(name).facts
     versions = {"ROCm": facts.release, "HIP": facts.hip_version, "clang": facts.clang_version}
     said = ", ".join(f"{part} {version}" for part, version in versions.items() if version)
-    system = isinstance(ws.plan.components[name].pin, SystemPin) and ws.plan.root is None
+    system = isinstance(ws.plan.component(name).pin, SystemPin) and ws.plan.root is None
     lies = str(ws.toolchain(name).folder) if system else ""
     known = {"says it is": said, "lies in": lies, "seen at": facts.prefix, "bitcode": facts.bitcode}
     return [(label, text) for label, text in known.items() if text]

@@ -5,28 +5,33 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from uv import find_uv_bin
 
 from strixforge.forge import runner, sandbox
+from strixforge.forge.configured import check_configured
 from strixforge.forge.failure import explain_failure
 from strixforge.forge.jobs import grant_jobs
 from strixforge.forge.output import check_output
 from strixforge.forge.prepare import prepare, remove_tree
 from strixforge.forge.roots import Root, check_tree
+from strixforge.forge.source_checks import check_source
 from strixforge.forge.terminal import run_in_terminal
 from strixforge.forge.toolchains import Toolchain
 from strixforge.model.errors import GateError
 from strixforge.model.recipe import Recipe
 from strixforge.plan import layout
-from strixforge.plan.evaluate import evaluate
+from strixforge.plan.evaluate import evaluate, prepare_steps
 from strixforge.plan.graph import Component, Plan
 from strixforge.sources import Site
 from strixforge.sources.index import wheel
 
 Say = Callable[[str], None]
+
+_IMPORTED = ".imported"
+"""In the Python environment: the wheels of needed components are installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +78,74 @@ def build(
     Raises the errors of the sources, PatchError, SandboxError, StepError, NetworkError, GateError.
     """
     recipe = evaluate(component, plan, bench.facts())
-    shell = f"./doit {bench.words}shell_{component.name}"
     if not component.is_built:
         return _as_it_is(component, recipe, plan.arch, bench)
-    kind = sandbox.choose_kind(bench.sandbox)
-    jobs = grant_jobs(component.recipe.jobs.memory_bytes, bench.jobs)
     folder = lay_out(component, bench)
     if component.patches:
         say(f"{len(component.patches)} patch(es) applied")
-    steps = _setup_steps(component, bench.root) + [_bash(step) for step in recipe.steps]
-    setup = len(steps) - len(recipe.steps)
-    commands = [*["make the Python environment"] * setup, *recipe.steps]
-    view = make_view(component, bench, recipe, steps, jobs, names=commands)
     bench.log.unlink(missing_ok=True)
-    say(f"building in {kind}, {jobs} job(s)")
-    outcome = runner.run(
-        lambda events: sandbox.command(kind, view, bench.work, events), bench.log, on_line
-    )
-    if outcome.code:
-        raise explain_failure(
-            component.name, commands, outcome, bench.log, work=bench.work, shell=shell
-        )
-    check_output(component.name, recipe, plan.arch, bench.work / "out", shell=shell)
+    forge = _Forge(component, recipe, bench, on_line)
+    say(f"building in {forge.kind}, {forge.jobs} job(s)")
+    if recipe.prepare:
+        forge.run(recipe.prepare, needs=False)
+    check_source(component.name, recipe.check.source, bench.work / "src")
+    if recipe.configure:
+        forge.run(recipe.configure)
+        say(check_configured(component.name, recipe, plan.arch, bench.work, bench.log))
+    forge.run(recipe.steps)
+    check_output(component.name, recipe, plan.arch, bench.work / "out", shell=forge.shell)
     return Built(
         out=bench.work / "out",
         folder=folder,
-        notes={"seconds": round(outcome.seconds, 1), "jobs": jobs, "sandbox": kind},
+        notes={"seconds": round(forge.seconds, 1), "jobs": forge.jobs, "sandbox": forge.kind},
     )
+
+
+def make_ready(
+    component: Component, plan: Plan, bench: Bench, on_line: Callable[[str], None]
+) -> None:
+    """Run the steps that make a source ready, on the one that is laid out in the bench.
+
+    Raises the errors of the sandbox and of the steps.
+    """
+    bench.log.unlink(missing_ok=True)
+    recipe = Recipe.empty(component.recipe.output)
+    _Forge(component, recipe, bench, on_line).run(prepare_steps(component, plan), needs=False)
+
+
+class _Forge:
+    """Runs the phases of one build, each in a sandbox of its own, over the same folders."""
+
+    def __init__(
+        self, component: Component, recipe: Recipe, bench: Bench, on_line: Callable[[str], None]
+    ) -> None:
+        self.kind = sandbox.choose_kind(bench.sandbox)
+        self.jobs = grant_jobs(component.recipe.jobs.memory_bytes, bench.jobs)
+        self.shell = f"./doit {bench.words}shell_{component.name}"
+        self.seconds = 0.0
+        self._component = component
+        self._recipe = recipe
+        self._bench = bench
+        self._on_line = on_line
+
+    def run(self, texts: tuple[str, ...], *, needs: bool = True) -> None:
+        """Run steps; before the first ones, make the Python environment. Raises StepError."""
+        bench, component = self._bench, self._component
+        bench = bench if needs else replace(bench, needs={}, toolchains={})
+        setup = setup_steps(component, bench)
+        commands = [*["make the Python environment"] * len(setup), *texts]
+        steps = [*setup, *map(_bash, texts)]
+        view = make_view(component, bench, self._recipe, steps, self.jobs, names=commands)
+        outcome = runner.run(
+            lambda events: sandbox.command(self.kind, view, bench.work, events),
+            bench.log,
+            self._on_line,
+        )
+        self.seconds += outcome.seconds
+        if outcome.code:
+            raise explain_failure(
+                component.name, commands, outcome, bench.log, work=bench.work, shell=self.shell
+            )
 
 
 def _as_it_is(component: Component, recipe: Recipe, arch: str, bench: Bench) -> Built:
@@ -142,11 +188,16 @@ def lay_out(component: Component, bench: Bench) -> str:
 
     Returns the name of the top folder that the source's archive had, or an empty text.
     """
+    lay_out_folders(component, bench)
+    return prepare(component, bench.site, bench.work / "src")
+
+
+def lay_out_folders(component: Component, bench: Bench) -> None:
+    """Make the folders of a build anew, with the wheels of the requirements; no source yet."""
     remove_tree(bench.work)
     for name in ("build", "out", "env", "wheels", "etc"):
         (bench.work / name).mkdir(parents=True)
         (bench.work / name).chmod(0o755)  # whatever the user's umask: steps see these modes
-    folder = prepare(component, bench.site, bench.work / "src")
     lines = []
     for locked in component.requirements.locked:
         name, path = wheel(locked, component.python, bench.site.cache)
@@ -155,7 +206,6 @@ def lay_out(component: Component, bench: Bench) -> str:
         lines.append(f"{locked.name}=={locked.version} {hashes}\n")
     (bench.work / "wheels" / "requirements.txt").write_text("".join(lines))
     sandbox.etc_files(bench.work / "etc")
-    return folder
 
 
 def make_view(
@@ -203,8 +253,7 @@ def shell(component: Component, plan: Plan, bench: Bench) -> int:
     jobs = grant_jobs(component.recipe.jobs.memory_bytes, bench.jobs)
     if not (bench.work / "src").is_dir():
         lay_out(component, bench)
-    setup = [] if (bench.work / "env" / "bin").is_dir() else _setup_steps(component, bench.root)
-    steps = [*setup, ["bash", "--norc", "-i"]]
+    steps = [*setup_steps(component, bench), ["bash", "--norc", "-i"]]
     view = make_view(component, bench, recipe, steps, jobs)
     view.environment["TERM"] = os.environ.get("TERM", "dumb")
     view.environment["PS1"] = f"[{component.name}] \\w $ "
@@ -225,18 +274,32 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _setup_steps(component: Component, root: Root) -> list[list[str]]:
-    """Return the steps that make the Python environment of the build requirements."""
-    if not component.requirements.locked:
-        return []
-    make = [root.python, "-I", "-m", "venv", "--without-pip", layout.ENV]
+def setup_steps(component: Component, bench: Bench) -> list[list[str]]:
+    """Return the steps that make the Python environment, as far as it is not made yet."""
     install = [
         *("/strixforge/uv", "pip", "install", "--quiet", "--offline", "--no-index", "--no-cache"),
-        *("--no-config", "--no-build", "--no-deps", "--require-hashes", "--link-mode=copy"),
-        *("--python", f"{layout.ENV}/bin/python", "--find-links", "/strixforge/wheels"),
-        *("--requirement", "/strixforge/wheels/requirements.txt"),
+        *("--no-config", "--no-build", "--no-deps", "--link-mode=copy"),
+        *("--python", f"{layout.ENV}/bin/python"),
     ]
-    return [make, install]
+    imports = [name for name in component.recipe.build.imports if name in bench.needs]
+    steps = []
+    if not (bench.work / "env" / "bin").is_dir():
+        if component.requirements.locked or component.recipe.build.imports:
+            steps.append([bench.root.python, "-I", "-m", "venv", "--without-pip", layout.ENV])
+        if component.requirements.locked:
+            wheels = ["--require-hashes", "--find-links", "/strixforge/wheels"]
+            locked = ["--requirement", "/strixforge/wheels/requirements.txt"]
+            steps.append([*install, *wheels, *locked])
+    if imports and not (bench.work / "env" / _IMPORTED).exists():
+        wheels = [f"{layout.prefix(name)}/{_wheel_of(bench, name)}" for name in imports]
+        steps += [[*install, *wheels], ["touch", f"{layout.ENV}/{_IMPORTED}"]]
+    return steps
+
+
+def _wheel_of(bench: Bench, name: str) -> str:
+    """Return the file name of the wheel that a needed component was built to."""
+    (wheel_file,) = bench.needs[name].glob("*.whl")
+    return wheel_file.name
 
 
 def _bash(step: str) -> list[str]:

@@ -35,16 +35,23 @@ def check_output(name: str, recipe: Recipe, arch: str, out: Path, *, shell: str)
                 fix=shell,
             )
         try:
-            parse_wheel_filename(wheels[0].name)
+            distribution, *_ = parse_wheel_filename(wheels[0].name)
             with zipfile.ZipFile(wheels[0]) as zipped:
                 names = zipped.namelist()
         except (zipfile.BadZipFile, InvalidWheelFilename) as error:
             raise GateError(
                 f"the wheel of {name} cannot be read: {error}.", where=str(wheels[0]), fix=shell
             ) from None
+        if distribution != recipe.distribution:
+            raise GateError(
+                f"{name} made a wheel of {distribution}, not of {recipe.distribution}.",
+                where=str(wheels[0]),
+                cause="Another wheel was left in the out folder, perhaps a prebuilt one.",
+                fix=f'{shell}    (or say so: distribution = "{distribution}" in the recipe)',
+            )
     else:
         names = [path.relative_to(out).as_posix() for path in out.rglob("*")]
-    missing = [p for p in recipe.check_paths if not any(fnmatch(one, p) for one in names)]
+    missing = [p for p in recipe.check.paths if not any(fnmatch(one, p) for one in names)]
     if missing or not names:
         raise GateError(
             f"the output of {name} lacks {', '.join(missing) or 'everything: it is empty'}.",
@@ -54,7 +61,7 @@ def check_output(name: str, recipe: Recipe, arch: str, out: Path, *, shell: str)
         )
     if not recipe.steps:
         return  # a release is taken as it came: what it has for other GPUs is its own
-    findings = architecture_findings(scan(out), arch, required=recipe.code_objects)
+    findings = architecture_findings(scan(out), arch, required=recipe.check.code_objects)
     if findings:
         raise GateError(
             f"the code objects of {name} are not right for {arch}.",

@@ -9,6 +9,7 @@ from strixforge.model.errors import PatchError
 from strixforge.model.patch import Patch
 from strixforge.plan.graph import Component
 from strixforge.sources import Site, kind_of
+from strixforge.sources.unpacking import unpack_archive
 from strixforge.store.tree import normalise
 
 
@@ -22,10 +23,25 @@ def prepare(component: Component, site: Site, target: Path) -> str:
     target.mkdir(parents=True)
     folder = kind_of(component.pin).unpack(component.pin, site, target)
     for patch in component.patches:
-        _apply(patch, target, component.name)
+        apply(patch, target, component.name)
     normalise(target)
     _set_times(target, component.pin.epoch)
     return folder or ""
+
+
+def lay_out_other(given: Path, target: Path, epoch: int) -> None:
+    """Lay out a source that is not the pinned one, a folder or an archive; nothing is patched.
+
+    Raises ArchiveError.
+    """
+    remove_tree(target)
+    target.mkdir(parents=True)
+    if given.is_dir():
+        shutil.copytree(given, target, symlinks=True, dirs_exist_ok=True)
+    else:
+        unpack_archive(given, target)
+    normalise(target)
+    _set_times(target, epoch)
 
 
 def remove_tree(root: Path) -> None:
@@ -40,7 +56,8 @@ def remove_tree(root: Path) -> None:
     shutil.rmtree(root)
 
 
-def _apply(patch: Patch, target: Path, component: str) -> None:
+def apply(patch: Patch, target: Path, component: str) -> None:
+    """Apply one patch to the source in `target`. Raises PatchError."""
     if _git_apply(patch, target, "--check", "--reverse").returncode == 0:
         raise PatchError(
             f"{patch.path.name} has no effect: {component}'s source has the change already.",

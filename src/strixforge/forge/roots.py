@@ -51,8 +51,11 @@ def host() -> Root:
     )
 
 
-def tree(folder: Path) -> Root:
-    """Return a root that lies in `folder`, as a component of the store."""
+def tree(folder: Path, python: str | None) -> Root:
+    """Return a root that lies in `folder`, as a component of the store.
+
+    `python` is major and minor version of the Python to use; without it, the root's python3.
+    """
     names = sorted(
         path.name
         for path in folder.iterdir()
@@ -66,7 +69,10 @@ def tree(folder: Path) -> Root:
             # A dead link cannot be bound.
             binds |= {f"/{name}/{one.name}": one for one in sorted(inner) if one.exists()}
     return Root(
-        binds=binds, links=_links(folder, names), python="/usr/bin/python3", hides_local=False
+        binds=binds,
+        links=_links(folder, names),
+        python=f"/usr/bin/python{python or 3}",
+        hides_local=False,
     )
 
 

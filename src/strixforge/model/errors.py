@@ -134,6 +134,20 @@ class ToolError(StrixforgeError):
     title = "Not content"
 
 
+class SourceError(StrixforgeError):
+    """A prepared source lacks what its recipe needs in it, or holds what must not be there."""
+
+    exit_code = 24
+    title = "Wrong source"
+
+
+class ConfigureError(StrixforgeError):
+    """CMake ignored an option of the recipe, or made something else of it."""
+
+    exit_code = 25
+    title = "Wrongly configured"
+
+
 class InterruptedRunError(StrixforgeError):
     """The run was stopped by Ctrl-C or SIGTERM."""
 

@@ -57,6 +57,7 @@ class PackageList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resolver: str
     """What found the dependencies: apt with its version, or strixforge."""
     wanted: tuple[str, ...]
+    """Packages that were asked for, with those that were taken alone after them."""
     release: Annotated[tuple[Release, ...], msgspec.Meta(min_length=1)]
     package: tuple[Package, ...]
     left: tuple[str, ...] = ()
@@ -93,8 +94,9 @@ def load_packages(home: Path, pin: AptPin) -> PackageList:
     if pin.sha256 == UNRESOLVED or not path.is_file():
         raise UnpinnedError(f"the packages of {what} are not locked.", where=str(path), fix=_LOCK)
     packages = read_packages(path)
-    if packages.wanted != pin.packages:
-        other = ", ".join(sorted({*packages.wanted} ^ {*pin.packages})) or "another order"
+    wanted = (*pin.packages, *pin.alone)
+    if packages.wanted != wanted:
+        other = ", ".join(sorted({*packages.wanted} ^ {*wanted})) or "another order"
         raise UnpinnedError(
             f"{what} asks for other packages than were locked: {other}.", where=str(path), fix=_LOCK
         )

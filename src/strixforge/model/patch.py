@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
 
+from strixforge.model import conditions
 from strixforge.model.errors import DataError, IntegrityError, UnpinnedError
 from strixforge.model.loading import nearest
 from strixforge.model.pins import UNRESOLVED
@@ -44,7 +44,7 @@ class Patch(msgspec.Struct, frozen=True):
 
     def names(self) -> set[str]:
         """Return the components that Applies-To speaks of."""
-        return {Requirement(text).name for text in self.applies_to}
+        return conditions.names(self.applies_to)
 
     def use(self, component: str, versions: dict[str, str]) -> Use:
         """Say whether to apply: "other" fits other pins, "upstream" is in the source already.
@@ -53,11 +53,8 @@ class Patch(msgspec.Struct, frozen=True):
         """
         if self.applied_upstream and Version(versions[component]) >= Version(self.applied_upstream):
             return "upstream"
-        for text in self.applies_to:
-            requirement = Requirement(text)
-            version = versions.get(requirement.name)
-            if version is None or not requirement.specifier.contains(version, prereleases=True):
-                return "other"
+        if not conditions.holds(self.applies_to, versions):
+            return "other"
         return "apply"
 
 
@@ -139,13 +136,8 @@ def _requirements(text: str, fault: _Fault) -> tuple[str, ...]:
     if not parts:
         raise fault("Applies-To names no component.", "Applies-To", fix)
     for part in parts:
-        try:
-            requirement = Requirement(part)
-        except InvalidRequirement as error:
-            reason = str(error).splitlines()[0]
-            raise fault(f"'{part}' is not a specifier: {reason}", "Applies-To", fix) from None
-        if requirement.url or requirement.extras:
-            raise fault(f"'{part}' is more than a name and versions.", "Applies-To", fix)
+        if reason := conditions.unfit(part):
+            raise fault(reason, "Applies-To", fix)
     return parts
 
 

@@ -44,6 +44,11 @@ _Folder = Annotated[
     str,
     _form(r"^(?!(.*/)?\.\.?(/|\Z))[^/\x00-\x1f][^\x00-\x1f]*\Z", "Write it as opt/rocm-6.4.4."),
 ]
+_Member = Annotated[
+    str,
+    _form(r"^[^/\x00-\x1f][^\x00-\x1f]*\Z", "Write a pattern of paths, such as torch/include/*."),
+]
+_Minor = Annotated[str, _form(r"^3\.[0-9]{1,2}\Z", "Write major and minor version, such as 3.13.")]
 _Word = Annotated[str, _form(r"^\S+\Z", "Write a version without spaces, such as 6.4.4.")]
 # Zip archives know no date before 1980 and none after 2107, so another cannot be kept in a wheel.
 Epoch = Annotated[int, msgspec.Meta(ge=315532800, le=4354819198)]
@@ -51,8 +56,8 @@ Epoch = Annotated[int, msgspec.Meta(ge=315532800, le=4354819198)]
 UNRESOLVED = "unresolved"
 RESERVED = frozenset(
     (
-        *("arch", "build", "cache", "env", "host", "jobs", "mirror", "out", "root", "sandbox"),
-        *("source", "src", "stack", "store", "target", "wheelhouse"),
+        *("arch", "build", "cache", "cmake", "env", "host", "jobs", "mirror", "out", "root"),
+        *("sandbox", "source", "src", "stack", "store", "target", "wheelhouse"),
     )
 )
 """Names that the command line and templates give a meaning to; no component may have one."""
@@ -84,13 +89,17 @@ class ArchivePin(_Pin, frozen=True, forbid_unknown_fields=True, tag_field="sourc
     also: tuple[Web, ...] = ()
     """Other addresses of the same bytes, tried in this order: hosts move, and prune."""
     sha256: Sha256 = UNRESOLVED
+    only: tuple[_Member, ...] = ()
+    """Unpack only the members that match; `*` also matches `/`. All where there is none."""
 
 
 class IndexPin(_Pin, frozen=True, forbid_unknown_fields=True, tag_field="source", tag="index"):
-    """One sdist of the machine's package index."""
+    """One file of the machine's package index: an sdist, or a wheel whose files are read."""
 
     name: _Project
     sha256: Sha256 = UNRESOLVED
+    only: tuple[_Member, ...] = ()
+    """Unpack only the members that match; `*` also matches `/`. All where there is none."""
 
 
 class LocalPin(_Pin, frozen=True, forbid_unknown_fields=True, tag_field="source", tag="local"):
@@ -106,6 +115,10 @@ class AptPin(_Pin, frozen=True, forbid_unknown_fields=True, tag_field="source", 
     """Names of [repository.<name>] tables; the newest version in any of them is taken."""
     packages: Annotated[tuple[_Package, ...], msgspec.Meta(min_length=1)]
     """What is wanted; `doit lock` finds what that depends on."""
+    alone: tuple[_Package, ...] = ()
+    """Packages that are taken without what they depend on: headers of libraries not linked to."""
+    python: _Minor | None = None
+    """The Python of a root that builds use, where it is not the one of the package python3."""
     folder: _Folder | None = None
     """Take only this folder of the packages, as a prefix: opt/rocm-6.4.4. Else a whole root."""
     sha256: Sha256 = UNRESOLVED

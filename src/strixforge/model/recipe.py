@@ -1,23 +1,22 @@
-"""recipes/<component>.toml: how a component is built. Raw as written, then evaluated.
+"""A recipe: how a component is built. Raw as written, then evaluated.
 
 Raw text keeps its templates; plan/evaluate.py makes a Recipe of it for one plan.
+model/recipe_files.py finds and reads the files.
 """
 
-import re
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
-from strixforge.model.errors import DataError
-from strixforge.model.loading import convert, nearest, read_toml
+from strixforge.model import conditions
+from strixforge.model.checks import Check
 from strixforge.model.pins import Name
+from strixforge.model.sizes import Size, size_bytes
 
-Output = Literal["prefix", "wheel", "toolchain", "root"]
+Output = Literal["prefix", "wheel", "toolchain", "root", "source"]
 Verified = Literal["source", "configure", "compile", "hardware"]
 
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) (?P<unit>[KMGT])iB")
 _Variable = Annotated[
     str,
     msgspec.Meta(
@@ -32,48 +31,92 @@ _Place = Annotated[
         description="Write it as it is below the root: usr/bin/c++.",
     ),
 ]
-_POWER = {"K": 1, "M": 2, "G": 3, "T": 4}
+_Program = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\Z",
+        description="Write a program's name, such as git.",
+    ),
+]
 
 
 class Jobs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one compiler job costs."""
 
-    memory: Annotated[
-        str,
-        msgspec.Meta(
-            pattern=r"^(?=.*[1-9])[0-9]{1,9}(\.[0-9]{1,9})? [KMGT]iB\Z",
-            description="Write a number and a unit, such as 2 GiB.",
-        ),
-    ] = "1 GiB"
+    memory: Size = "1 GiB"
 
     @property
     def memory_bytes(self) -> int:
         """Memory of one job, bytes."""
-        match = _SIZE.fullmatch(self.memory)
-        if match is None:  # pragma: no cover - the pattern above has been checked on loading
-            raise ValueError(self.memory)
-        return max(1, int(float(match["number"]) * 1024 ** _POWER[match["unit"]]))
+        return size_bytes(self.memory)
+
+
+class Forecast(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a whole build costs, as far as a source says it."""
+
+    source: str
+    memory: Size | None = None
+    """Needed at the worst moment, whatever the number of jobs."""
+    disk: Size | None = None
+    time: str = ""
+    """In words, with the machine that it was measured on."""
 
 
 class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The [build] table: Python requirements, environment and steps."""
+    """The [build] table: Python requirements, environment, options and steps."""
 
-    steps: tuple[str, ...] = ()
     python: tuple[str, ...] = ()
+    imports: tuple[Name, ...] = ()
+    """Needed components whose wheels are installed into the build's Python environment."""
     env: dict[_Variable, str] = {}
+    cmake: dict[_Variable, str] = {}
+    """CMake options; templates write them all as {{ cmake }}."""
+    prepare: tuple[str, ...] = ()
+    """Run after patching, with none of the needs in sight; the source is checked after them."""
+    configure: tuple[str, ...] = ()
+    """Run before the steps; what CMake made of the options is checked after them."""
+    steps: tuple[str, ...] = ()
+
+    def joined(self, other: "Build") -> "Build":
+        """Return this table with another's entries added; its steps stand instead of these."""
+        return Build(
+            python=(*self.python, *other.python),
+            imports=(*self.imports, *other.imports),
+            env={**self.env, **other.env},
+            cmake={**self.cmake, **other.cmake},
+            prepare=other.prepare or self.prepare,
+            configure=other.configure or self.configure,
+            steps=other.steps or self.steps,
+        )
 
 
-class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The [check] table: what the output must hold."""
+class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [device] table: how all device code is compiled without the rest of a build."""
 
-    paths: tuple[str, ...] = ()
-    code_objects: bool = False
+    build: Build
+    """Joined to the recipe's own [build]: options, environment and patches are the same."""
+    needs: tuple[Name, ...]
+    """What this sees, instead of the recipe's needs."""
+    check: Check = Check()
+    """Instead of the recipe's, but for the checks of the source."""
 
 
 class Activate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The [activate] table: variables that an installed environment sets."""
 
     env: dict[_Variable, str] = {}
+
+
+class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One [[when]]: what a recipe has beside the rest, for some pins of the stack."""
+
+    pins: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """Conditions such as vllm>=0.22, all of which must hold."""
+    needs: tuple[Name, ...] = ()
+    runtime: tuple[str, ...] = ()
+    host: tuple[_Program, ...] = ()
+    build: Build = Build()
+    check: Check = Check()
 
 
 class RawRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,101 +126,67 @@ class RawRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     license: str
     output: Output
     verified: Verified
+    distribution: str = ""
+    """Name of the wheel's distribution, where it is not the component's."""
     build: Build = Build()
-    """Without steps the output is the source as it is unpacked: a toolchain, or a root."""
+    """Without steps the output is the source as it is unpacked: a toolchain, a root, a source."""
     homepage: str = ""
     needs: tuple[Name, ...] = ()
     """Components that the build sees, and that the installed output is used with."""
     runtime: tuple[str, ...] = ()
     """Python requirements of the installed output that come from the index."""
+    host: tuple[_Program, ...] = ()
+    """Programs of the root that the build calls."""
     jobs: Jobs = Jobs()
+    forecast: Forecast | None = None
     check: Check = Check()
+    device: Device | None = None
     activate: Activate = Activate()
     links: dict[_Place, _Place] = {}
     """Symlinks of a root, place to target: what maintainer scripts would make, which never run."""
+    when: tuple[When, ...] = ()
+    """What is added for some pins."""
+
+    def for_pins(self, versions: dict[str, str]) -> "RawRecipe":
+        """Return the recipe with every [[when]] joined in whose conditions hold.
+
+        `versions` maps the stack's components to their pinned versions.
+        """
+        recipe = self
+        for one in self.when:
+            if conditions.holds(one.pins, versions):
+                recipe = msgspec.structs.replace(
+                    recipe,
+                    needs=(*recipe.needs, *one.needs),
+                    runtime=(*recipe.runtime, *one.runtime),
+                    host=(*recipe.host, *one.host),
+                    build=recipe.build.joined(one.build),
+                    check=recipe.check.joined(one.check),
+                )
+        return msgspec.structs.replace(recipe, when=())
+
+    def distribution_of(self, component: str) -> str:
+        """Return the name of the wheel's distribution, as pip normalises it; empty for no wheel."""
+        if self.output != "wheel":
+            return ""
+        return canonicalize_name(self.distribution or component)
 
 
 class Recipe(msgspec.Struct, frozen=True):
     """A recipe evaluated for one plan: everything here can change the output."""
 
     output: Output
+    distribution: str
+    imports: tuple[str, ...]
+    prepare: tuple[str, ...]
+    configure: tuple[str, ...]
     steps: tuple[str, ...]
     env: dict[str, str]
-    check_paths: tuple[str, ...]
-    code_objects: bool
+    cmake: dict[str, str]
+    check: Check
     links: dict[str, str]
 
-
-def recipe_file(recipes: Path, stack: str, component: str) -> Path:
-    """Return the recipe of `component`: the stack's own one, else the common one.
-
-    Raises DataError when there is neither.
-    """
-    own, common = recipes / stack / f"{component}.toml", recipes / f"{component}.toml"
-    for path in (own, common):
-        if path.is_file():
-            return path
-    others = sorted(recipes.glob(f"*/{component}.toml"))
-    if others:
-        raise DataError(
-            f"component '{component}' of stack {stack} has no recipe.",
-            where=str(common),
-            cause=f"The one in {others[0]} is another stack's own.",
-            fix=f"mkdir -p '{own.parent}' && cp '{others[0]}' '{own}'    (or move it to {recipes})",
-        )
-    known = [path.stem for folder in (recipes / stack, recipes) for path in folder.glob("*.toml")]
-    raise DataError(
-        f"component '{component}' of stack {stack} has no recipe.",
-        where=str(common),
-        fix=f"Write that file, or mend the name in the lock. {nearest(component, known)}",
-    )
-
-
-def load_recipe(path: Path) -> RawRecipe:
-    """Read one recipe. Raises DataError naming file and key."""
-    recipe = convert(read_toml(path), RawRecipe, file=path, key="")
-    _check_steps(recipe, path)
-    for key, requirement in (
-        *(("build.python", one) for one in recipe.build.python),
-        *(("runtime", one) for one in recipe.runtime),
-    ):
-        if reason := _unfit(requirement):
-            raise DataError(
-                f"'{requirement}' is not a requirement: {reason}.",
-                where=f"{path}: {key}",
-                fix="Write a name and a specifier, such as cmake>=3.27,<5.",
-            )
-    return recipe
-
-
-def _check_steps(recipe: RawRecipe, path: Path) -> None:
-    """Raise DataError where steps are missing, or where there can be none."""
-    if recipe.output in ("wheel", "prefix") and not recipe.build.steps:
-        raise DataError(
-            f"a {recipe.output} is made by steps, and there are none.",
-            where=f"{path}: build.steps",
-            fix="Write the commands that leave it in {{ out }}.",
-        )
-    if recipe.output == "root" and (recipe.build != Build() or recipe.needs):
-        raise DataError(
-            "a root is unpacked, not built.",
-            where=f"{path}: {'build' if recipe.build != Build() else 'needs'}",
-            cause="Steps run in a root, and so cannot make one.",
-            fix="Remove that; `links` adds what maintainer scripts would make.",
-        )
-    if recipe.build != Build() and not recipe.build.steps:
-        raise DataError(
-            "[build] has no steps.",
-            where=f"{path}: build.steps",
-            fix="Write them, or remove [build]: the output is then the source as it is.",
-        )
-    if recipe.links and recipe.output != "root":
-        raise DataError("only a root has links.", where=f"{path}: links", fix="Remove them.")
-
-
-def _unfit(requirement: str) -> str:
-    """Return why a requirement cannot be locked, or nothing."""
-    try:
-        return "an address has no hash" if Requirement(requirement).url else ""
-    except InvalidRequirement as error:
-        return str(error).splitlines()[0]
+    @classmethod
+    def empty(cls, output: Output) -> "Recipe":
+        """Return a recipe that does nothing."""
+        return cls(output, "", (), (), (), (), {}, {}, Check(), {})

@@ -1,9 +1,11 @@
 """Raw recipe to evaluated recipe: Jinja2 with StrictUndefined, one rule for every string."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from strixforge.model.checks import Check, ConfigureCheck, SourceCheck
 from strixforge.model.errors import DataError
 from strixforge.model.loading import nearest
 from strixforge.model.recipe import Recipe
@@ -29,7 +31,7 @@ def context(component: Component, plan: Plan, toolchains: Toolchains) -> dict[st
         "source": source,
     }
     for need in component.recipe.needs:
-        needed = plan.components[need]
+        needed = plan.component(need)
         is_toolchain = needed.recipe.output == "toolchain"
         names[need] = {
             "prefix": layout.ROCM if is_toolchain else layout.prefix(need),
@@ -39,8 +41,89 @@ def context(component: Component, plan: Plan, toolchains: Toolchains) -> dict[st
     return names
 
 
+Fill = Callable[[str, str], str]
+"""Fills in the templates of a text; the other text is its key, for errors."""
+
+
 def evaluate(component: Component, plan: Plan, toolchains: Toolchains) -> Recipe:
     """Fill in every template. Raises DataError naming the key, and what the template could name."""
+    recipe = component.recipe
+    build = recipe.build
+    names = context(component, plan, toolchains)
+    fill = _filler(component, names)
+    cmake = {key: fill(text, f"build.cmake.{key}") for key, text in build.cmake.items()}
+    options = shlex.join(f"-D{key}={value}" for key, value in cmake.items())
+    fill = _filler(component, {**names, "cmake": options})
+
+    def steps(name: str, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(fill(text, f"build.{name}[{i}]") for i, text in enumerate(texts))
+
+    return Recipe(
+        output=recipe.output,
+        distribution=recipe.distribution_of(component.name),
+        imports=build.imports,
+        prepare=prepare_steps(component, plan),
+        configure=steps("configure", build.configure),
+        steps=steps("steps", build.steps),
+        env={key: fill(text, f"build.env.{key}") for key, text in build.env.items()},
+        cmake=cmake,
+        check=Check(
+            paths=tuple(
+                _inside(component, fill(path, f"check.paths[{i}]"), f"check.paths[{i}]")
+                for i, path in enumerate(recipe.check.paths)
+            ),
+            code_objects=recipe.check.code_objects,
+            source=source_checks(component, plan),
+            configure=_configure_check(recipe.check.configure, fill),
+        ),
+        links=dict(recipe.links),
+    )
+
+
+def source_checks(component: Component, plan: Plan) -> tuple[SourceCheck, ...]:
+    """Return the checks of the source, evaluated. They can name no fact of a toolchain."""
+    fill = _filler(component, context(component, plan, {}))
+    return tuple(
+        SourceCheck(
+            file=one.file,
+            why=one.why,
+            has=fill(one.has, f"check.source[{i}].has"),
+            lacks=fill(one.lacks, f"check.source[{i}].lacks"),
+        )
+        for i, one in enumerate(component.recipe.check.source)
+    )
+
+
+def prepare_steps(component: Component, plan: Plan) -> tuple[str, ...]:
+    """Return the steps that make the source ready, evaluated, with no fact of a toolchain."""
+    fill = _filler(component, context(component, plan, {}))
+    texts = component.recipe.build.prepare
+    return tuple(fill(text, f"build.prepare[{i}]") for i, text in enumerate(texts))
+
+
+def _configure_check(check: ConfigureCheck | None, fill: Fill) -> ConfigureCheck | None:
+    if check is None:
+        return None
+    return ConfigureCheck(
+        folder=fill(check.folder, "check.configure.folder"),
+        cache={k: fill(text, f"check.configure.cache.{k}") for k, text in check.cache.items()},
+        offload_arch=check.offload_arch,
+    )
+
+
+def _inside(component: Component, text: str, key: str) -> str:
+    """Return a path of the output. Raises DataError for one that leads out of it."""
+    if PurePosixPath(text).is_absolute() or ".." in PurePosixPath(text).parts:
+        raise DataError(
+            f"'{text}' is no path of the output.",
+            where=f"{component.recipe_path}: {key}",
+            fix="Write it as it is below the output's folder, such as lib/libx.so.",
+        )
+    return text
+
+
+def _filler(component: Component, names: Mapping[str, Any]) -> Fill:
+    """Return what fills in templates that may name `names`."""
     import jinja2.sandbox
 
     def plain(value: Any) -> Any:
@@ -59,7 +142,6 @@ def evaluate(component: Component, plan: Plan, toolchains: Toolchains) -> Recipe
     # The same text must come out each time: away with lipsum, cycler and random.
     environment.globals.clear()
     del environment.filters["random"]
-    names = context(component, plan, toolchains)
 
     def fill(text: str, key: str) -> str:
         try:
@@ -82,24 +164,4 @@ def evaluate(component: Component, plan: Plan, toolchains: Toolchains) -> Recipe
             ) from None
         return filled
 
-    def inside(text: str, key: str) -> str:
-        if PurePosixPath(text).is_absolute() or ".." in PurePosixPath(text).parts:
-            raise DataError(
-                f"'{text}' is no path of the output.",
-                where=f"{component.recipe_path}: {key}",
-                fix="Write it as it is below the output's folder, such as lib/libx.so.",
-            )
-        return text
-
-    recipe = component.recipe
-    return Recipe(
-        output=recipe.output,
-        steps=tuple(fill(step, f"build.steps[{i}]") for i, step in enumerate(recipe.build.steps)),
-        env={key: fill(text, f"build.env.{key}") for key, text in recipe.build.env.items()},
-        check_paths=tuple(
-            inside(fill(path, f"check.paths[{i}]"), f"check.paths[{i}]")
-            for i, path in enumerate(recipe.check.paths)
-        ),
-        code_objects=recipe.check.code_objects,
-        links=dict(recipe.links),
-    )
+    return fill

@@ -58,8 +58,8 @@ def _in_table(name: str, before: dict[str, Any], after: dict[str, Any]) -> list[
 
 
 def _in_list(name: str, before: list[Any], after: list[Any]) -> list[str]:
-    gone = (Counter(before) - Counter(after)).elements()
-    new = (Counter(after) - Counter(before)).elements()
+    old, now = Counter(map(str, before)), Counter(map(str, after))  # a check is a table
+    gone, new = (old - now).elements(), (now - old).elements()
     found = [f"{name}: - {_short(one)}" for one in gone] + [
         f"{name}: + {_short(one)}" for one in new
     ]

@@ -1,16 +1,20 @@
 """The components of a stack in dependency order, each with its pin, recipe and patches."""
 
 import graphlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from strixforge.model import conditions
 from strixforge.model.errors import DataError
 from strixforge.model.loading import nearest
 from strixforge.model.lock import HOST, Lock
 from strixforge.model.patch import Patch, load_patches
 from strixforge.model.pins import Pin, SystemPin
-from strixforge.model.recipe import RawRecipe, load_recipe, recipe_file
+from strixforge.model.recipe import RawRecipe
+from strixforge.model.recipe_files import load_recipe, recipe_file
+from strixforge.plan.device import DEVICE, device_recipe
 from strixforge.plan.python import Python, root_python, running
 from strixforge.plan.requirements import Requirements, load_requirements
 
@@ -46,6 +50,12 @@ class Component:
         """Say whether steps make the output; else it is the source as it is unpacked."""
         return bool(self.recipe.build.steps)
 
+    @property
+    def is_shipped(self) -> bool:
+        """Say whether the output goes into the wheelhouse: no root, no source, no system's ROCm."""
+        inner = self.recipe.output in ("root", "source") or isinstance(self.pin, SystemPin)
+        return not inner
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -59,13 +69,34 @@ class Plan:
     """The component whose output builds see as /; None for the host's own system."""
     python: Python
     """The stack's Python: the root's, or with root=host the one that runs strixforge."""
+    devices: dict[str, Component]
+    """What compiles the device code of a component alone, as device_<component>."""
+
+    def component(self, name: str) -> Component:
+        """Return a component, or what compiles the device code of one."""
+        return self.components[name] if name in self.components else self.devices[name]
 
     def needs(self, name: str) -> tuple[str, ...]:
         """Return what must be there before a component can be built, the root first."""
-        component = self.components[name]
+        component = self.component(name)
         in_root = component.is_built or isinstance(component.pin, SystemPin)
         root = (self.root,) if self.root is not None and in_root else ()
         return (*root, *component.recipe.needs)
+
+    def closure(self, names: Iterable[str]) -> list[str]:
+        """Return components and all that they need, in the order of building."""
+        wanted: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            if name not in wanted:
+                wanted.add(name)
+                waiting += self.needs(name)
+        return [name for name in (*self.components, *self.devices) if name in wanted]
+
+    def shipped(self) -> list[str]:
+        """Return the components whose outputs go into the wheelhouse."""
+        return [name for name, component in self.components.items() if component.is_shipped]
 
 
 def load_plan(
@@ -101,6 +132,7 @@ def load_plan(
                     fix=f"Add a [[stack.{stack}.pin]] for it to {lock.file.name}. "
                     + nearest(need, loaded),
                 )
+        _check_imports(component, loaded)
     sorter = graphlib.TopologicalSorter({c.name: c.recipe.needs for c in loaded.values()})
     try:
         order = list(sorter.static_order())
@@ -126,7 +158,36 @@ def load_plan(
         components={name: loaded[name] for name in order},
         root=root if root_pin is not None else None,
         python=python,
+        devices=_devices(home, stack, loaded),
     )
+
+
+def _devices(home: Path, stack: str, loaded: dict[str, Component]) -> dict[str, Component]:
+    """Return what compiles device code alone: of each component whose kit the stack pins."""
+    found = {}
+    for component in loaded.values():
+        device = component.recipe.device
+        if device is not None and all(need in loaded for need in device.needs):
+            name = f"{DEVICE}{component.name}"
+            found[name] = replace(
+                component,
+                name=name,
+                recipe=device_recipe(component.recipe, device),
+                requirements_file=home / "locks" / stack / f"{name}.txt",
+            )
+            _check_imports(found[name], loaded)
+    return found
+
+
+def _check_imports(component: Component, loaded: dict[str, Component]) -> None:
+    """Raise DataError for an import that is no needed wheel."""
+    for name in component.recipe.build.imports:
+        if name not in component.recipe.needs or loaded[name].recipe.output != "wheel":
+            raise DataError(
+                f"{component.name} imports '{name}', which is no wheel among its needs.",
+                where=f"{component.recipe_path}: build.imports",
+                fix="Name components that are in `needs` and whose output is a wheel.",
+            )
 
 
 def _check_outputs(loaded: dict[str, Component], root: str | None) -> None:
@@ -146,9 +207,16 @@ def _load_component(
     home: Path, stack: str, name: str, pin: Pin, versions: dict[str, str], python: Python
 ) -> Component:
     path = recipe_file(home / "recipes", stack, name)
-    recipe = load_recipe(path)
-    applied, skipped = [], []
+    raw = load_recipe(path)
     known = {file.stem for file in (home / "recipes").glob("**/*.toml")}
+    applied, skipped = [], []
+    for one in raw.when:
+        for other in conditions.names(one.pins) - known:
+            raise DataError(
+                f"[[when]] names '{other}', which has no recipe.",
+                where=f"{path}: when.pins",
+                fix=nearest(other, known),
+            )
     for patch in load_patches(home / "patches" / name):
         for other in patch.names() - known:  # a misspelt name would never apply, and never say so
             raise DataError(
@@ -167,7 +235,7 @@ def _load_component(
     return Component(
         name=name,
         pin=pin,
-        recipe=recipe,
+        recipe=raw.for_pins(versions),
         recipe_path=path,
         patches=tuple(applied),
         skipped=tuple(skipped),

@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 
 from strixforge.model.digests import canonical
+from strixforge.model.recipe import Recipe
 from strixforge.plan import layout
 from strixforge.plan.evaluate import Toolchains, evaluate
 from strixforge.plan.graph import Component, Plan
@@ -38,7 +39,7 @@ def key_document(
         "component": component.name,
         "version": component.pin.version,
         "arch": plan.arch if component.is_built else None,
-        "recipe": msgspec.to_builtins(recipe),
+        "recipe": _recipe(recipe),
         "source": source,
         "epoch": component.pin.epoch,
         "patches": [patch.digest for patch in component.patches],
@@ -48,3 +49,11 @@ def key_document(
     }
     # As it will be read back from a record: `explain` compares the two, and a tuple is no list.
     return cast(KeyDocument, json.loads(canonical(document)))
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    """Return what of an evaluated recipe counts: not the reasons that its checks give."""
+    table = msgspec.to_builtins(recipe)
+    for check in table["check"]["source"]:
+        del check["why"]
+    return cast(dict[str, Any], table)

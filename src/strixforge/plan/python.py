@@ -58,13 +58,14 @@ def root_python(home: Path, pin: AptPin) -> Python:
         packages = load_packages(home, pin)
     except (DataError, IntegrityError, UnpinnedError):
         return running()  # `doit lock` must run; nothing is built before it has
-    python, libc = packages.find("python3"), packages.find("libc6")
+    name = f"python{pin.python or 3}"
+    python, libc = packages.find(name), packages.find("libc6")
     if python is None or libc is None:
         raise DataError(
-            f"the root {pin.component} has no {'python3' if python is None else 'libc6'}.",
+            f"the root {pin.component} has no {name if python is None else 'libc6'}.",
             where=f"{home / 'toolchain.lock'}: root ({pin.component}).packages",
             cause="Builds run under the root's own Python.",
-            fix="Add python3 to its packages, then: ./doit lock",
+            fix=f"Add {name} to its packages, then: ./doit lock",
         )
     glibc = re.match(r"(\d+)\.(\d+)", libc.version)
     version = re.match(r"(?:\d+:)?(\d+\.\d+(?:\.\d+)?)", python.version)

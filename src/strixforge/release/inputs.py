@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from strixforge.model.digests import document_digest, file_sha256
-from strixforge.model.pins import SystemPin
-from strixforge.plan.graph import Component, Plan
+from strixforge.plan.graph import Plan
 from strixforge.plan.requirements import Locked
 from strixforge.store.store import Record
 
@@ -19,13 +18,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def wheelhouse_requirements(plan: Plan) -> tuple[str, ...]:
     """Return what the wheelhouse takes from the index: pip for its installer, recipes' runtime."""
-    runtime = {text for component in plan.components.values() for text in component.recipe.runtime}
+    runtime = {text for name in plan.shipped() for text in plan.component(name).recipe.runtime}
     return ("pip>=25", *sorted(runtime))
-
-
-def is_shipped(component: Component) -> bool:
-    """Say whether a component's output goes into the wheelhouse: no root, no system's ROCm."""
-    return component.recipe.output != "root" and not isinstance(component.pin, SystemPin)
 
 
 def wheelhouse_inputs(plan: Plan, records: dict[str, Record], runtime: tuple[Locked, ...]) -> str:

@@ -21,7 +21,7 @@ from strixforge.plan.requirements import Locked
 from strixforge.release import locks
 from strixforge.release.activation import render_activation
 from strixforge.release.glibc import highest_glibc
-from strixforge.release.inputs import INSTALLER, TEMPLATES, is_shipped, wheelhouse_inputs
+from strixforge.release.inputs import INSTALLER, TEMPLATES, wheelhouse_inputs
 from strixforge.release.python import needed_python
 from strixforge.release.relink import libraries, relink_tree, relink_wheel
 from strixforge.sources.cache import Cache
@@ -115,7 +115,7 @@ def _built(
 ) -> list[Item]:
     known: dict[str, PurePosixPath] = {}
     trees: dict[str, Path] = {}
-    shipped = {name: one for name, one in plan.components.items() if is_shipped(one)}
+    shipped = {name: plan.component(name) for name in plan.shipped()}
     for name, component in shipped.items():
         trees[name] = store.verified(records[name].output, what=name)
         if component.recipe.output != "wheel":

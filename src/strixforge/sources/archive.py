@@ -6,13 +6,13 @@ from strixforge.model.errors import FetchError
 from strixforge.model.pins import ArchivePin
 from strixforge.sources import Progress, Site
 from strixforge.sources.http import download
-from strixforge.sources.unpacking import unpack_archive
+from strixforge.sources.unpacking import file_digest, unpack_archive
 
 
 def digest(pin: ArchivePin, site: Site) -> str:
-    """Return the archive's hash."""
+    """Return the archive's hash, and what of it is taken."""
     del site
-    return f"sha256:{pin.sha256}"
+    return file_digest(pin.sha256, pin.only)
 
 
 def missing(pin: ArchivePin, site: Site) -> bool:
@@ -47,4 +47,4 @@ def unpack(pin: ArchivePin, site: Site, target: Path) -> str:
     Raises ArchiveError or IntegrityError.
     """
     what = f"{pin.component} {pin.version}"
-    return unpack_archive(site.cache.verified(pin.sha256, what=what), target)
+    return unpack_archive(site.cache.verified(pin.sha256, what=what), target, only=pin.only)

@@ -1,4 +1,4 @@
-"""Files of the machine's own package index: sdists as sources, wheels as requirements.
+"""Files of the machine's own package index: sdists and wheels as sources, wheels as requirements.
 
 Files are taken as files, through the simple API. No build backend runs here: `pip download` would
 run one for an sdist, with the network on.
@@ -17,22 +17,22 @@ from strixforge.plan.requirements import Locked
 from strixforge.sources import Progress, Site
 from strixforge.sources.cache import Cache
 from strixforge.sources.index_config import index_config
-from strixforge.sources.unpacking import unpack_archive
+from strixforge.sources.unpacking import file_digest, unpack_archive
 
 
 def digest(pin: IndexPin, site: Site) -> str:
-    """Return the sdist's hash."""
+    """Return the file's hash, and what of it is taken."""
     del site
-    return f"sha256:{pin.sha256}"
+    return file_digest(pin.sha256, pin.only)
 
 
 def missing(pin: IndexPin, site: Site) -> bool:
-    """Say whether the sdist must be downloaded."""
+    """Say whether the file must be downloaded."""
     return site.cache.find(pin.sha256) is None
 
 
 def fetch(pin: IndexPin, site: Site, progress: Progress) -> None:
-    """Download the sdist. Raises FetchError or IntegrityError."""
+    """Download the file. Raises FetchError or IntegrityError."""
     if not missing(pin, site):
         return
     from strixforge.sources.http import download
@@ -46,8 +46,9 @@ def fetch(pin: IndexPin, site: Site, progress: Progress) -> None:
 
 
 def unpack(pin: IndexPin, site: Site, target: Path) -> None:
-    """Unpack the verified sdist into `target`. Raises ArchiveError or IntegrityError."""
-    unpack_archive(site.cache.verified(pin.sha256, what=f"{pin.name} {pin.version}"), target)
+    """Unpack the verified file into `target`. Raises ArchiveError or IntegrityError."""
+    file = site.cache.verified(pin.sha256, what=f"{pin.name} {pin.version}")
+    unpack_archive(file, target, only=pin.only)
 
 
 def wheel_missing(locked: Locked, python: Python, cache: Cache) -> bool:

@@ -14,6 +14,7 @@ import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import IO, Self
 
@@ -34,10 +35,23 @@ _BAD_NAMES = frozenset(
 )
 
 
+def file_digest(sha256: str, only: tuple[str, ...]) -> str:
+    """Return what a key document knows of an archive of which only some members are taken."""
+    return f"sha256:{sha256}" + (f" {list(only)}" if only else "")
+
+
 def unpack_archive(
-    archive: Path, target: Path, *, max_bytes: int = MAX_BYTES, max_members: int = MAX_MEMBERS
+    archive: Path,
+    target: Path,
+    *,
+    only: tuple[str, ...] = (),
+    max_bytes: int = MAX_BYTES,
+    max_members: int = MAX_MEMBERS,
 ) -> str:
     """Unpack a tar or zip, whatever its name, into the empty folder `target`.
+
+    With `only`, members whose path matches none of these patterns are left out; `*` also matches
+    `/`. Links among those that stay must lead to others of them.
 
     A single top folder is left out, as sdists and forge archives have it; returns its name, or an
     empty text. Raises ArchiveError; what was unpacked until then stays inside `target`.
@@ -48,7 +62,7 @@ def unpack_archive(
         shutil.rmtree(work)
     raw = work / uuid.uuid4().hex
     raw.mkdir(parents=True)
-    guard = Guard(archive.name, max_bytes, max_members)
+    guard = Guard(archive.name, max_bytes, max_members, only)
     with archive.open("rb") as file:
         magic = file.read(4)
     with explained(archive):
@@ -60,7 +74,8 @@ def unpack_archive(
                 unpack_tar(file, raw, guard)
     entries = list(raw.iterdir())
     if not entries:
-        raise _damaged(archive, "it is empty")
+        why = f"no member matches {', '.join(only)}" if only else "it is empty"
+        raise _damaged(archive, why)
     top = entries[0] if len(entries) == 1 and _is_folder(entries[0]) else raw
     # Under a name that no link can guess: one that leaves the folder cannot come back in by it.
     whole = top.rename(work / uuid.uuid4().hex)
@@ -149,13 +164,20 @@ def _escape(archive: str, member: str, why: str) -> ArchiveError:
 class Guard:
     """Checks each member before it is written."""
 
-    def __init__(self, archive: str, max_bytes: int, max_members: int) -> None:
+    def __init__(
+        self, archive: str, max_bytes: int, max_members: int, only: tuple[str, ...] = ()
+    ) -> None:
         """`archive` is the name for messages; the bounds are those of all members together."""
         self.archive = archive
+        self._only = only
         self._left = max_bytes
         self._members = max_members
         self._links: set[PurePosixPath] = set()
         self._files: set[PurePosixPath] = set()
+
+    def wants(self, name: str) -> bool:
+        """Say whether a member is to be unpacked."""
+        return not self._only or any(fnmatch(name, pattern) for pattern in self._only)
 
     def admit(self, name: str, size: int) -> PurePosixPath:
         """Return the member's path. Raises ArchiveError for an unsafe one."""
@@ -236,6 +258,8 @@ def unpack_tar(file: IO[bytes], root: Path, guard: Guard) -> None:
     """Unpack a tar, compressed or not, from its first byte in `file`, which can seek."""
     with _open_tar(file) as tar:
         for member in tar:
+            if not guard.wants(member.name):
+                continue
             path = guard.admit(member.name, member.size if member.isreg() else 0)
             place = root / path
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -286,6 +310,8 @@ def _open_tar(file: IO[bytes]) -> Iterator[tarfile.TarFile]:
 def _unpack_zip(archive: Path, root: Path, guard: Guard) -> None:
     with zipfile.ZipFile(archive) as zipped:
         for info in zipped.infolist():
+            if not guard.wants(info.filename):
+                continue
             path = guard.admit(info.filename, info.file_size)
             mode = info.external_attr >> 16
             place = root / path

@@ -36,14 +36,30 @@ def resolve(
         may_leave = pin.folder is not None
         resolver = "strixforge"
         found = closure(archive, pin.packages, may_leave=may_leave)
+    chosen = {**_alone(archive, pin), **found.packages}
     return PackageList(
         version=1,
         resolver=resolver,
-        wanted=pin.packages,
+        wanted=(*pin.packages, *pin.alone),
         release=tuple(index.release for index in indexes),
-        package=tuple(archive.package(*one) for one in sorted(found.packages.items())),
+        package=tuple(archive.package(*one) for one in sorted(chosen.items())),
         left=found.left,
     )
+
+
+def _alone(archive: Archive, pin: AptPin) -> dict[str, str]:
+    """Return the packages that are taken without their dependencies. Raises FetchError."""
+    found = {}
+    for name in pin.alone:
+        stanza = archive.candidate(name)
+        if stanza is None:
+            raise FetchError(
+                f"no repository of the pin has the package {name}.",
+                where=f"{pin.component}: alone",
+                fix="Mend `alone` or `repositories` of the pin.",
+            )
+        found[name] = stanza.field("Version")
+    return found
 
 
 def _index(

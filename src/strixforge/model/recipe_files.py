@@ -1,0 +1,141 @@
+"""recipes/<component>.toml: where a recipe lies, and what every recipe must be."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from strixforge.model import conditions
+from strixforge.model.errors import DataError
+from strixforge.model.loading import convert, nearest, read_toml
+from strixforge.model.recipe import Build, RawRecipe
+
+
+def recipe_file(recipes: Path, stack: str, component: str) -> Path:
+    """Return the recipe of `component`: the stack's own one, else the common one.
+
+    Raises DataError when there is neither.
+    """
+    own, common = recipes / stack / f"{component}.toml", recipes / f"{component}.toml"
+    for path in (own, common):
+        if path.is_file():
+            return path
+    others = sorted(recipes.glob(f"*/{component}.toml"))
+    if others:
+        raise DataError(
+            f"component '{component}' of stack {stack} has no recipe.",
+            where=str(common),
+            cause=f"The one in {others[0]} is another stack's own.",
+            fix=f"mkdir -p '{own.parent}' && cp '{others[0]}' '{own}'    (or move it to {recipes})",
+        )
+    known = [path.stem for folder in (recipes / stack, recipes) for path in folder.glob("*.toml")]
+    raise DataError(
+        f"component '{component}' of stack {stack} has no recipe.",
+        where=str(common),
+        fix=f"Write that file, or mend the name in the lock. {nearest(component, known)}",
+    )
+
+
+def load_recipe(path: Path) -> RawRecipe:
+    """Read one recipe. Raises DataError naming file and key."""
+    recipe = convert(read_toml(path), RawRecipe, file=path, key="")
+    _check_steps(recipe, path)
+    for key, requirement in _requirements(recipe):
+        if reason := _unfit(requirement):
+            raise DataError(
+                f"'{requirement}' is not a requirement: {reason}.",
+                where=f"{path}: {key}",
+                fix="Write a name and a specifier, such as cmake>=3.27,<5.",
+            )
+    for number, one in enumerate(recipe.when):
+        for text in one.pins:
+            if reason := conditions.unfit(text):
+                raise DataError(
+                    reason,
+                    where=f"{path}: when[{number}].pins",
+                    fix="Write a component and its versions, such as vllm>=0.22.",
+                )
+    _check_checks(recipe, path)
+    return recipe
+
+
+def _requirements(recipe: RawRecipe) -> Iterator[tuple[str, str]]:
+    """Yield each Python requirement with its key."""
+    builds = [("build", recipe.build)]
+    builds += [(f"when[{i}].build", when.build) for i, when in enumerate(recipe.when)]
+    if recipe.device is not None:
+        builds.append(("device.build", recipe.device.build))
+    for key, build in builds:
+        yield from ((f"{key}.python", one) for one in build.python)
+    yield from (("runtime", one) for one in recipe.runtime)
+    for i, when in enumerate(recipe.when):
+        yield from ((f"when[{i}].runtime", one) for one in when.runtime)
+
+
+def _check_checks(recipe: RawRecipe, path: Path) -> None:
+    """Raise DataError for a check that says nothing."""
+    tables = [("check", recipe.check)]
+    tables += [(f"when[{i}].check", when.check) for i, when in enumerate(recipe.when)]
+    if recipe.device is not None:
+        tables.append(("device.check", recipe.device.check))
+    for key, check in tables:
+        for number, one in enumerate(check.source):
+            if reason := one.unfit():
+                raise DataError(
+                    reason,
+                    where=f"{path}: {key}.source[{number}]",
+                    fix="Write what must be in the file as `has`, or what must not as `lacks`.",
+                )
+    configured = recipe.build.configure or any(w.build.configure for w in recipe.when)
+    if not configured and any(check.configure is not None for key, check in tables[:1]):
+        raise DataError(
+            "nothing is configured that could be checked.",
+            where=f"{path}: check.configure",
+            fix="Write the step that configures as build.configure.",
+        )
+
+
+def _check_steps(recipe: RawRecipe, path: Path) -> None:
+    """Raise DataError where steps are missing, or where there can be none."""
+    has_steps = recipe.build.steps or any(one.build.steps for one in recipe.when)
+    if recipe.output in ("wheel", "prefix") and not has_steps:
+        raise DataError(
+            f"a {recipe.output} is made by steps, and there are none.",
+            where=f"{path}: build.steps",
+            fix="Write the commands that leave it in {{ out }}.",
+        )
+    if recipe.output == "root" and (recipe.build != Build() or recipe.needs):
+        raise DataError(
+            "a root is unpacked, not built.",
+            where=f"{path}: {'build' if recipe.build != Build() else 'needs'}",
+            cause="Steps run in a root, and so cannot make one.",
+            fix="Remove that; `links` adds what maintainer scripts would make.",
+        )
+    if recipe.output == "source" and recipe.needs and not has_steps:
+        raise DataError(
+            "a source that is only unpacked needs nothing.",
+            where=f"{path}: needs",
+            fix="Remove them, or write steps.",
+        )
+    if recipe.distribution and recipe.output != "wheel":
+        raise DataError(
+            "only a wheel has a distribution.",
+            where=f"{path}: distribution",
+            fix="Remove it.",
+        )
+    if recipe.build != Build() and not has_steps:
+        raise DataError(
+            "[build] has no steps.",
+            where=f"{path}: build.steps",
+            fix="Write them, or remove [build]: the output is then the source as it is.",
+        )
+    if recipe.links and recipe.output != "root":
+        raise DataError("only a root has links.", where=f"{path}: links", fix="Remove them.")
+
+
+def _unfit(requirement: str) -> str:
+    """Return why a requirement cannot be locked, or nothing."""
+    try:
+        return "an address has no hash" if Requirement(requirement).url else ""
+    except InvalidRequirement as error:
+        return str(error).splitlines()[0]

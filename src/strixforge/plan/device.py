@@ -1,0 +1,32 @@
+"""The device check of a component: its own source, patches and options, device code alone."""
+
+import msgspec
+
+from strixforge.model.recipe import Device, RawRecipe
+
+DEVICE = "device_"
+"""Stands before a component's name in the task that compiles its device code."""
+
+
+def device_recipe(recipe: RawRecipe, device: Device) -> RawRecipe:
+    """Return the recipe that compiles the device code: the component's own, with other needs.
+
+    Python requirements, environment, CMake options and checks of the source are the component's,
+    with those of [device] joined in; steps and checks of the output are those of [device].
+    """
+    build = recipe.build.joined(device.build)
+    return msgspec.structs.replace(
+        recipe,
+        summary=f"the device code of: {recipe.summary}",
+        output="source",
+        distribution="",
+        needs=device.needs,
+        runtime=(),
+        forecast=None,
+        build=msgspec.structs.replace(build, imports=device.build.imports),
+        check=msgspec.structs.replace(
+            device.check, source=(*recipe.check.source, *device.check.source)
+        ),
+        activate=type(recipe.activate)(),
+        device=None,
+    )
