@@ -5,9 +5,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from strixforge.host.gpu import find_gpus
+from strixforge.host.gpu import find_host
+from strixforge.model import conditions
 from strixforge.model.errors import DataError, IntegrityError, PolicyError, UnpinnedError
-from strixforge.model.lock import load_lock
+from strixforge.model.lock import Lock, load_lock
 from strixforge.model.packages import list_file, load_packages
 from strixforge.model.pins import AptPin, LocalPin, SystemPin
 from strixforge.model.policy import load_policy
@@ -20,7 +21,7 @@ from strixforge.policy import (
     in_packages,
     in_pin,
 )
-from strixforge.settings import read_settings
+from strixforge.settings import Settings, read_settings
 from strixforge.workspace import Workspace
 
 
@@ -40,6 +41,7 @@ def open_workspace(
     policy = Policy(load_policy(policy_file), policy_file, lock)
     settings = read_settings(home, lock, given, environ, here=here)
     warnings = policy.check([*in_choice(settings.versions), *in_environment(environ)])
+    _check_together(lock, settings)
     plan = load_plan(home, lock, settings.stack, settings.arch, settings.versions, settings.root)
     for component in plan.components.values():
         warnings += policy.check(in_pin(component.pin, str(lock.file)))
@@ -54,7 +56,29 @@ def open_workspace(
     _check_packages(ws)
     if not settings.elsewhere:
         _check_host(ws)
+    host = None if settings.elsewhere else find_host()
+    found, refusal = policy.check_combinations(plan.versions(), settings.arch, host)
+    ws.warnings += found
+    if refusal is not None:
+        ws.refuse(refusal)
     return ws
+
+
+def _check_together(lock: Lock, settings: Settings) -> None:
+    """Raise PolicyError where the chosen pins are not of one set."""
+    pins = lock.stack(settings.stack).choose(settings.versions, file=lock.file)
+    versions = {name: pin.version for name, pin in pins.items()}
+    for one in lock.together:
+        if misfits := one.misfits(versions):
+            names = sorted({name for text in misfits for name in conditions.names([text])})
+            have = ", ".join(f"{name} {versions[name]}" for name in names)
+            raise PolicyError(
+                f"the pins of stack {settings.stack} do not fit each other: set {one.id}.",
+                where=f"{lock.file}: together ({one.id})",
+                cause=f"With {one.pins[0]} go {', '.join(misfits)}; chosen: {have}.\n"
+                f"source: {one.source}",
+                fix="Choose versions of one set, or add the set that you know to work.",
+            )
 
 
 def _check_packages(ws: Workspace) -> None:
@@ -81,7 +105,7 @@ def _check_host(ws: Workspace) -> None:
         )
         if component.recipe.output == "toolchain" and real:
             place = f"{ws.lock.file}: pin of {component.name}"
-            found = ws.policy.check_host(pin.version, find_gpus(), ws.plan.arch, place)
+            found = ws.policy.check_host(pin.version, find_host().gpus, ws.plan.arch, place)
             ws.warnings += found[0]
             if found[1] is not None:
                 ws.refuse(found[1])

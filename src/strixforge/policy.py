@@ -1,12 +1,14 @@
 """Holds pins, addresses and toolchain folders against the rules of policy.toml."""
 
+import datetime as dt
 import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from strixforge.host.gpu import Gpu, Gpus
+from strixforge.host.gpu import Gpu, Gpus, Host
+from strixforge.model.combination import Combination
 from strixforge.model.errors import PolicyError
 from strixforge.model.lock import Lock, Stack
 from strixforge.model.packages import PackageList
@@ -30,6 +32,7 @@ class Policy:
         """Keep the rules; `file` is named in refusals."""
         self._rules = rules.releases
         self._hosts = rules.hosts
+        self._combinations = rules.combinations
         self._file = file
         self._lock = lock
 
@@ -77,6 +80,41 @@ class Policy:
                 )
         return warnings, refusal
 
+    def applying(
+        self, versions: Mapping[str, str], arch: str, host: Host | None
+    ) -> list[Combination]:
+        """Return the combinations that a stack is one of, in the order of policy.toml.
+
+        `host` is None where what is built will run elsewhere.
+        """
+        return [
+            one
+            for one in self._combinations
+            if one.fits_stack(versions, arch) and (not one.asks_host or _on(host, one, arch))
+        ]
+
+    def check_combinations(
+        self, versions: Mapping[str, str], arch: str, host: Host | None
+    ) -> tuple[list[str], PolicyError | None]:
+        """Return warnings for the stack's combinations, and the refusal where there is one."""
+        warnings: list[str] = []
+        refusal: PolicyError | None = None
+        today = dt.datetime.now(dt.UTC).date()
+        for one in self.applying(versions, arch, host):
+            if one.verdict == "good":
+                continue
+            old = f"; to be looked at again since {one.expires}" if one.expired(today) else ""
+            if one.verdict == "refuse" and not old:
+                refusal = refusal or PolicyError(
+                    f"this combination does not work: {one.id}.",
+                    where=f"{', '.join(one.pins)}\nrule: {self._file}",
+                    cause="\n".join([one.reason, *(f"source: {text}" for text in one.sources)]),
+                    fix="./doit policy    (shows all that is known of the stack)",
+                )
+            else:
+                warnings.append(f"{one.verdict}: {one.reason} ({one.id}{old})")
+        return warnings, refusal
+
     def _refusal(self, rule: Rule, one: Evidence) -> PolicyError:
         good = [stack.name for stack in self._lock.stacks.values() if self._allows(stack)]
         return PolicyError(
@@ -101,7 +139,15 @@ def _alternatives(good: list[str]) -> str:
     return f"Use a stack that works: {', '.join(f'./doit stack={name} …' for name in good)}"
 
 
-def _holds(rule: HostRule, gpu: Gpu, gpus: Gpus) -> bool:
+def _on(host: Host | None, one: Combination, arch: str) -> bool:
+    """Say whether the machine is one that a combination speaks of."""
+    gpu = host.gpus.of(arch) if host is not None else None
+    if host is None or gpu is None or not one.fits_kernel(host.kernel):
+        return False
+    return _holds(one, gpu, host.gpus)
+
+
+def _holds(rule: HostRule | Combination, gpu: Gpu, gpus: Gpus) -> bool:
     """Say whether kernel and firmware are those that a rule speaks of."""
     exports = not rule.kernel_exports or rule.kernel_exports in gpu.properties
     lacks = not rule.kernel_lacks or rule.kernel_lacks not in gpu.properties

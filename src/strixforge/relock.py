@@ -1,9 +1,8 @@
-"""What `doit lock` writes: hashes of patches, Debian packages and Python requirements."""
+"""What `doit lock` writes of whole sets: Debian packages, patches and Python requirements."""
 
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -12,11 +11,11 @@ from strixforge.model.errors import DataError, FetchError
 from strixforge.model.lock import Lock
 from strixforge.model.packages import PackageList, list_file, read_packages, render
 from strixforge.model.patch import load_patches
-from strixforge.model.pins import UNRESOLVED, AptPin, ArchivePin
+from strixforge.model.pins import AptPin
+from strixforge.pinning import replace, set_field
+from strixforge.plan.graph import Component
 from strixforge.policy import in_packages
 from strixforge.release.inputs import wheelhouse_requirements
-from strixforge.sources import Progress
-from strixforge.sources.cache import Cache
 from strixforge.sources.index_config import as_url, index_config
 from strixforge.workspace import Workspace
 
@@ -26,23 +25,36 @@ _PYTHON = "3.11"
 _PLATFORM = "x86_64-manylinux_2_28"
 
 
-def lock_requirements(ws: Workspace) -> list[tuple[str, bool]]:
-    """Resolve the build requirements of each component, and the wheelhouse's own.
+def requirement_locks(ws: Workspace) -> dict[str, tuple[str, ...]]:
+    """Return what is to be resolved, by the name of the lock: for each build, and for the user."""
+    components = (*ws.plan.components.items(), *ws.plan.devices.items())
+    wanted = {name: one.recipe.build.python for name, one in components if one.recipe.build.python}
+    wanted["wheelhouse"] = wheelhouse_requirements(ws.plan)
+    return wanted
 
-    Returns (name of the lock, whether it changed). Raises FetchError when resolving fails.
+
+def lock_requirements(ws: Workspace, name: str, texts: tuple[str, ...]) -> bool:
+    """Resolve one set of Python requirements; say whether its lock changed.
+
+    What the stack builds itself never comes from the index, whoever asks for it. Raises FetchError.
     """
     folder = ws.settings.home / "locks" / ws.plan.stack
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {
-        name: component.recipe.build.python
-        for name, component in ws.plan.components.items()
-        if component.recipe.build.python
-    }
-    wanted["wheelhouse"] = wheelhouse_requirements(ws.plan)
-    return [
-        (name, _lock("\n".join(texts), ["-"], folder / f"{name}.txt", "./doit lock"))
-        for name, texts in wanted.items()
-    ]
+    built = [one.recipe.distribution_of(name) for name, one in ws.plan.components.items()]
+    left_out = sorted({*filter(None, built)})
+    target = (_PYTHON, _PLATFORM)
+    if ws.plan.root is not None and ws.plan.python.glibc is not None:
+        major, minor = ws.plan.python.glibc
+        target = (ws.plan.python.short, f"x86_64-manylinux_{major}_{minor}")
+    arguments = ["-"]
+    with tempfile.TemporaryDirectory() as scratch:
+        if left_out:
+            # For uv an override whose marker never holds takes a requirement away altogether.
+            overrides = Path(scratch) / "overrides.txt"
+            overrides.write_text("".join(f"{one} ; python_version < '0'\n" for one in left_out))
+            arguments += ["--override", str(overrides)]
+        text = "\n".join(texts)
+        return _lock(text, arguments, folder / f"{name}.txt", "./doit lock", target)
 
 
 def lock_patches(home: Path, lock: Lock) -> list[str]:
@@ -69,36 +81,33 @@ def lock_patches(home: Path, lock: Lock) -> list[str]:
                 table[name] = found[name]
             else:
                 del table[name]
-        _replace(lock.file, tomlkit.dumps(document))
+        replace(lock.file, tomlkit.dumps(document))
     return sorted(changed)
 
 
-def lock_packages(ws: Workspace) -> list[tuple[str, PackageList, bool]]:
-    """Resolve the Debian packages of the root and of the stack's apt pins.
+def lock_packages(ws: Workspace, component: Component) -> tuple[PackageList, bool]:
+    """Resolve the Debian packages of a root or of an apt pin.
 
-    Returns (name, packages, whether they changed). A list whose packages are the same is left as it
+    Returns the packages, and whether they changed. A list whose packages are the same is left as it
     is. Raises FetchError, IntegrityError or HostError, and PolicyError for refused packages.
     """
     from strixforge.sources.apt.locking import resolve
 
-    done = []
     stack = ws.lock.stack(ws.plan.stack)
-    for component in ws.plan.components.values():
-        pin = component.pin
-        if not isinstance(pin, AptPin):
-            continue
-        found = resolve(
-            pin, ws.lock.repositories, ws.settings.mirrors, allow_expired=bool(stack.allow_expired)
-        )
-        path = list_file(ws.settings.home, pin)
-        ws.policy.check(in_packages(found, f"packages of {component.name}"))
-        changed = found.digest() != pin.sha256 or not _is_listed(found, path)
-        if changed:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, render(found))
-            _set_sha256(ws, pin, found.digest())
-        done.append((component.name, found, changed))
-    return done
+    pin = component.pin
+    if not isinstance(pin, AptPin):  # pragma: no cover - the caller has looked
+        raise TypeError(component.name)
+    found = resolve(
+        pin, ws.lock.repositories, ws.settings.mirrors, allow_expired=bool(stack.allow_expired)
+    )
+    path = list_file(ws.settings.home, pin)
+    ws.policy.check(in_packages(found, f"packages of {component.name}"))
+    changed = found.digest() != pin.sha256 or not _is_listed(found, path)
+    if changed:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace(path, render(found))
+        set_field(ws, pin, "sha256", found.digest())
+    return found, changed
 
 
 def _is_listed(found: PackageList, path: Path) -> bool:
@@ -111,55 +120,17 @@ def _is_listed(found: PackageList, path: Path) -> bool:
     return same and len(old.release) == len(found.release)
 
 
-def lock_archives(ws: Workspace) -> Iterator[tuple[str, str]]:
-    """Download what is pinned to an address without a hash, and write its hash to the lock.
-
-    Yields (name, sha256). Raises FetchError.
-    """
-    from strixforge.ui.board import BOARD
-
-    for name, component in ws.plan.components.items():
-        pin = component.pin
-        if isinstance(pin, ArchivePin) and pin.sha256 == UNRESOLVED:
-            with BOARD.activity(name) as activity:
-                what = f"{name} {pin.version}"
-                sha256 = _download(pin, what, ws.cache, activity.progress)
-            _set_sha256(ws, pin, sha256)
-            yield name, sha256
-
-
-def _download(pin: ArchivePin, what: str, cache: Cache, progress: Progress) -> str:
-    """Return the sha256 of what the first address gives that answers."""
-    from strixforge.sources.http import first_download
-
-    trouble: FetchError | None = None
-    for url in (pin.url, *pin.also):
-        try:
-            return first_download(url, cache, progress, what=what)
-        except FetchError as error:
-            trouble = trouble or error
-    raise trouble or FetchError(f"{what} has no address.")
-
-
-def _set_sha256(ws: Workspace, pin: AptPin | ArchivePin, sha256: str) -> None:
-    """Write a hash into its pin in the lock: a root's, or one of this run's stack."""
-    import tomlkit
-
-    document = tomlkit.parse(ws.lock.file.read_text(encoding="utf-8"))
-    pins = document["stack"][ws.plan.stack]["pin"]
-    for entry in document.get("root", []) if pin.component == ws.plan.root else pins:
-        if entry["component"] == pin.component and entry["version"] == pin.version:
-            entry["sha256"] = sha256
-    _replace(ws.lock.file, tomlkit.dumps(document))
-
-
 def lock_tools(home: Path) -> bool:
     """Resolve what strixforge itself runs with into requirements.lock; say whether it changed."""
     arguments = [str(home / "pyproject.toml"), "--group", f"{home / 'pyproject.toml'}:dev"]
-    return _lock("", arguments, home / "requirements.lock", "./doit lock_tools")
+    return _lock(
+        "", arguments, home / "requirements.lock", "./doit lock_tools", (_PYTHON, _PLATFORM)
+    )
 
 
-def _lock(stdin: str, arguments: list[str], path: Path, writer: str) -> bool:
+def _lock(
+    stdin: str, arguments: list[str], path: Path, writer: str, target: tuple[str, str]
+) -> bool:
     """Run uv's resolver; say whether the lock changed. Raises FetchError when it fails.
 
     Versions of an earlier lock stay while they fit; to move one on, remove the file first.
@@ -181,8 +152,8 @@ def _lock(stdin: str, arguments: list[str], path: Path, writer: str) -> bool:
             [
                 *(find_uv_bin(), "pip", "compile", *arguments, "--output-file", str(output)),
                 *("--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
-                *("--only-binary=:all:", "--python-version", _PYTHON),
-                *("--python-platform", _PLATFORM),
+                *("--only-binary=:all:", "--python-version", target[0]),
+                *("--python-platform", target[1]),
             ],
             input=stdin,
             env=environment,
@@ -199,12 +170,5 @@ def _lock(stdin: str, arguments: list[str], path: Path, writer: str) -> bool:
         header = f"# Written by {writer}: every file by its hash. Do not edit.\n"
         text = header + output.read_text(encoding="utf-8")
     if text != old:
-        _replace(path, text)
+        replace(path, text)
     return text != old
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old or the new one."""
-    staged = path.with_name(f".{path.name}.new")
-    staged.write_text(text, encoding="utf-8")
-    staged.replace(path)

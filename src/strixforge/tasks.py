@@ -12,7 +12,16 @@ from typing import Any
 
 from doit import get_initial_workdir
 
-from strixforge.actions import building, collecting, fetching, preparing, upkeep, views
+from strixforge.actions import (
+    building,
+    collecting,
+    devices,
+    fetching,
+    locking,
+    preparing,
+    upkeep,
+    views,
+)
 from strixforge.actions.shown import shown, with_words
 from strixforge.model.errors import InterruptedRunError, StrixforgeError, UsageError
 from strixforge.opening import open_workspace
@@ -87,16 +96,18 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
     yield _simple("status", "the stack at a glance, and what to type next", ws, views.status)
     yield _simple("plan", "order, keys, and what would be built or restored", ws, views.plan)
     yield _simple("explain", "why components are built again: what changed", ws, views.explain)
-    yield _simple(
-        "lock",
-        "write the hashes of packages, patches, requirements and new archives",
-        ws,
-        upkeep.lock,
-    )
+    yield {
+        **_simple("lock", "write the commits and hashes that are missing", ws, locking.lock),
+        "params": [
+            {"name": "check", "long": "check", "type": bool, "default": False, "help": "ask again"},
+            {"name": "move", "long": "move", "type": bool, "default": False, "help": "follow tags"},
+        ],
+    }
     yield from _fetch(ws)
     for name in ws.plan.components:
         yield _build(ws, name)
     yield _wheelhouse(ws)
+    yield from _devices(ws)
     for name, component in ws.plan.components.items():
         fetch = [f"fetch:{name}"]
         summary = f"unpack, patch and check the source of {name}"
@@ -167,7 +178,7 @@ def _fetch(ws: Workspace) -> Iterator[Task]:
         }
     # What a build depends on: all downloads begin at once, but not those of a component that will
     # be restored.
-    for name in ws.plan.components:
+    for name in (*ws.plan.components, *ws.plan.devices):
         yield {
             "basename": f"_sources_{name}",
             "actions": [_action(fetching.fetch, ws, name)],
@@ -200,6 +211,22 @@ def _wheelhouse(ws: Workspace) -> Task:
         "io": {"capture": False},
         "meta": {"output": "wheelhouse"},
     }
+
+
+def _devices(ws: Workspace) -> Iterator[Task]:
+    """Yield what compiles and reports the device code of a component alone."""
+    for name, component in ws.plan.devices.items():
+        needs = [f"build_{need}" for need in ws.plan.needs(name)]
+        yield {
+            "basename": name,
+            "doc": f"compile all device code of {component.pin.component}, and report every kernel",
+            "actions": [_action(building.build, ws, name), _action(devices.report, ws, name)],
+            "task_dep": [f"_sources_{name}", *needs],
+            "io": {"capture": False},
+        }
+        summary = f"a shell in the sandbox of {name}, where it stopped"
+        first = [f"_sources_{name}", *needs]
+        yield _simple(f"shell_{name}", summary, ws, building.shell, name, task_dep=first)
 
 
 def _quiet(check: Any, *arguments: object) -> bool:

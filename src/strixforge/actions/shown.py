@@ -16,18 +16,18 @@ def with_words(error: StrixforgeError, words: str) -> StrixforgeError:
     return error
 
 
-def shown(action: Callable[[], object], words: str) -> Callable[[], object]:
+def shown(action: Callable[..., object], words: str) -> Callable[..., object]:
     """Wrap an action: its errors reach the reporter as blocks instead of tracebacks.
 
     `words` are the run's variables, to repeat in what to type next.
     """
 
     @functools.wraps(action)
-    def run() -> object:
+    def run(**options: object) -> object:
         from strixforge.ui.reporter import Failure
 
         try:
-            action()
+            action(**options)
         except StrixforgeError as error:
             return Failure(with_words(error, words))
         except OSError as error:

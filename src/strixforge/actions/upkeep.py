@@ -1,29 +1,10 @@
-"""Locks, the store's health, and the tools over strixforge's own code."""
+"""The store's health, and the tools over strixforge's own code."""
 
 import subprocess
 
 from strixforge.model.errors import IntegrityError, StrixforgeError, ToolError
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
-
-
-def lock(ws: Workspace) -> None:
-    """Resolve the stack's packages and Python requirements, and write their hashes."""
-    from strixforge.relock import lock_archives, lock_packages, lock_patches, lock_requirements
-
-    for name in lock_patches(ws.settings.home, ws.lock):
-        BOARD.say("patches", f"locked anew: {name}")
-    for name, sha256 in lock_archives(ws):
-        BOARD.say(name, f"sha256 {sha256}")
-        BOARD.say("", "trusted on first use: nobody published this hash. Compare it with another")
-        BOARD.say("", "machine's, or with what others pinned, before you commit it.")
-    for name, packages, changed in lock_packages(ws):
-        state = "locked anew" if changed else "unchanged"
-        size = f"{len(packages.package)} packages, {packages.bytes() / 1e6:.0f} MB"
-        BOARD.say(name, f"{state}: {size}, dependencies found by {packages.resolver}")
-    for name, changed in lock_requirements(ws):
-        BOARD.say(name, "locked anew" if changed else "unchanged")
-    BOARD.say("lock", f"next: look at `git diff`, then ./doit {ws.settings.words()}explain")
 
 
 def relock_tools(ws: Workspace) -> None:

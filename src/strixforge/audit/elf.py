@@ -19,6 +19,10 @@ _SHT_NOTE, _SHT_NOBITS = 7, 8
 _SHN_XINDEX = 0xFFFF
 # Longer than any section name we look for; bundle ids stand in some of them.
 _LONGEST_NAME = 256
+_SYMBOLS = (".dynsym", ".dynstr")
+_STT_FUNC = 2
+# Mangled names of templates run to some thousand characters.
+_LONGEST_SYMBOL = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,19 @@ class Elf:
             header = self._section_header(index)
             name = bytes(names[header[0] : header[0] + _LONGEST_NAME]).split(b"\0", 1)[0]
             yield Section(name.decode("ascii", "replace"), header[1], self._contents(header))
+
+    def symbol_sizes(self) -> dict[str, int]:
+        """Return the sizes of the functions in the dynamic symbol table, bytes, by name."""
+        tables = {one.name: one.data for one in self.sections() if one.name in _SYMBOLS}
+        table, names = (tables.get(name, memoryview(b"")) for name in _SYMBOLS)
+        found = {}
+        for offset in range(0, len(table) - 23, 24) if self.wide else ():
+            name, info = struct.unpack_from(f"{self._order}IB", table, offset)
+            (size,) = struct.unpack_from(f"{self._order}Q", table, offset + 16)
+            if info & 0xF == _STT_FUNC and name < len(names):
+                text = bytes(names[name : name + _LONGEST_SYMBOL]).split(b"\0", 1)[0]
+                found[text.decode("ascii", "replace")] = size
+        return found
 
     def _section_header(self, index: int) -> tuple[int, ...]:
         layout = "IIQQQQIIQQ" if self.wide else "IIIIIIIIII"

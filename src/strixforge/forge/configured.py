@@ -8,7 +8,7 @@ from strixforge.model.errors import ConfigureError
 from strixforge.model.recipe import Recipe
 from strixforge.plan import layout
 
-_ENTRY = re.compile(r"^(?P<name>[^:=#/][^:=]*):(?P<type>[A-Z]+)=(?P<value>.*)$", re.MULTILINE)
+_ENTRY = re.compile(r"^(?P<name>[A-Za-z_][^:=\s]*):[A-Z]+=(?P<value>.*)$", re.MULTILINE)
 _UNUSED = re.compile(r"Manually-specified variables were not used by the project")
 _INDENTED = re.compile(r"^\[ *[0-9.]+\]    +(?P<name>[A-Za-z0-9_]+)\s*$")
 _EMPTY = re.compile(r"^\[ *[0-9.]+\]\s*$")

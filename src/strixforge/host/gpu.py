@@ -5,6 +5,7 @@ that tell user space the size of the context save area have a property cwsr_size
 Export the cwsr_size and ctl_stack_size to userspace", 2025-12-05, in Linux 6.18.4).
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,20 @@ class Gpus:
     def of(self, target: str) -> Gpu | None:
         """Return the first GPU of that target."""
         return next((gpu for gpu in self.gpus if gpu.target == target), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What of this machine decides whether something runs on it."""
+
+    gpus: Gpus
+    kernel: str
+    """Release of the running kernel, such as 6.17.0-22-generic."""
+
+
+def find_host() -> Host:
+    """Return this machine."""
+    return Host(find_gpus(), os.uname().release)
 
 
 def find_gpus(sysfs: Path = Path("/sys")) -> Gpus:

@@ -1,12 +1,14 @@
 """toolchain.lock: the stacks, and for each component the exact source it is made from."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 import msgspec
 from packaging.version import Version
 
+from strixforge.model import conditions
 from strixforge.model.errors import DataError, UsageError
 from strixforge.model.loading import convert, nearest, read_toml
 from strixforge.model.pins import RESERVED, AptPin, Label, Pin, Sha256, same_version
@@ -51,6 +53,26 @@ class Stack(msgspec.Struct, frozen=True):
         return chosen
 
 
+class Together(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Pins that fit each other: where the first condition holds in a stack, all must."""
+
+    id: Label
+    pins: Annotated[tuple[str, ...], msgspec.Meta(min_length=2)]
+    source: str
+    """Who says so."""
+
+    def misfits(self, versions: Mapping[str, str]) -> list[str]:
+        """Return the conditions that a stack's pins do not meet; none where it is another set.
+
+        Components that the stack does not have are no misfit.
+        """
+        first, *others = self.pins
+        if not conditions.holds([first], versions):
+            return []
+        known = [one for one in others if conditions.names([one]) <= versions.keys()]
+        return [one for one in known if not conditions.holds([one], versions)]
+
+
 class Lock(msgspec.Struct, frozen=True):
     """All of toolchain.lock."""
 
@@ -62,6 +84,7 @@ class Lock(msgspec.Struct, frozen=True):
     repositories: dict[str, Repository] = {}
     roots: dict[str, AptPin] = {}
     """File systems that any stack can be built in, by component."""
+    together: tuple[Together, ...] = ()
 
     def stack(self, name: str) -> Stack:
         """Return one stack. Raises UsageError with the nearest name."""
@@ -96,6 +119,7 @@ class _RawLock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     patches: dict[str, Sha256] = {}
     repository: dict[Label, Any] = {}
     root: list[Any] = []
+    together: list[Any] = []
 
 
 def load_lock(path: Path) -> Lock:
@@ -112,6 +136,7 @@ def load_lock(path: Path) -> Lock:
         patches=raw.patches,
         repositories=repositories,
         roots={pin.component: pin for pin in roots if isinstance(pin, AptPin)},
+        together=_load_together(raw.together, path),
     )
     _check_roots(lock, roots)
     if lock.default not in lock.stacks:
@@ -154,6 +179,21 @@ def _load_pins(
                 )
         pins.append(pin)
     return pins
+
+
+def _load_together(entries: list[Any], path: Path) -> tuple[Together, ...]:
+    found: list[Together] = []
+    for number, entry in enumerate(entries, 1):
+        label = entry.get("id", f"number {number}") if isinstance(entry, dict) else number
+        key = f"together ({label})"
+        one: Together = convert(entry, Together, file=path, key=key)
+        for text in one.pins:
+            if reason := conditions.unfit(text):
+                raise DataError(
+                    reason, where=f"{path}: {key}.pins", fix="Write them as pytorch==2.8.*"
+                )
+        found.append(one)
+    return tuple(found)
 
 
 def _load_repository(name: str, table: Any, path: Path) -> Repository:

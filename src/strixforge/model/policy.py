@@ -11,6 +11,7 @@ import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
+from strixforge.model.combination import Combination, load_combinations
 from strixforge.model.errors import DataError
 from strixforge.model.loading import convert, read_toml
 
@@ -79,17 +80,23 @@ class Rules(NamedTuple):
 
     releases: tuple[Rule, ...]
     hosts: tuple[HostRule, ...]
+    combinations: tuple[Combination, ...]
 
 
 class _RawPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: list[Any]
     host: list[Any] = []
+    combination: list[Any] = []
 
 
 def load_policy(path: Path) -> Rules:
     """Read policy.toml. Raises DataError naming the rule and key of a fault."""
     raw = convert(read_toml(path), _RawPolicy, file=path, key="")
-    return Rules(_load_rules(raw.rule, path), _load_hosts(raw.host, path))
+    return Rules(
+        _load_rules(raw.rule, path),
+        _load_hosts(raw.host, path),
+        load_combinations(raw.combination, path),
+    )
 
 
 def _load_hosts(entries: list[Any], path: Path) -> tuple[HostRule, ...]:

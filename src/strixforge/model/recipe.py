@@ -94,7 +94,8 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The [device] table: how all device code is compiled without the rest of a build."""
 
     build: Build
-    """Joined to the recipe's own [build]: options, environment and patches are the same."""
+    """Joined to the recipe's own [build]: requirements and options are the same, and the rest is
+    this table's."""
     needs: tuple[Name, ...]
     """What this sees, instead of the recipe's needs."""
     check: Check = Check()

@@ -11,10 +11,12 @@ DEVICE = "device_"
 def device_recipe(recipe: RawRecipe, device: Device) -> RawRecipe:
     """Return the recipe that compiles the device code: the component's own, with other needs.
 
-    Python requirements, environment, CMake options and checks of the source are the component's,
-    with those of [device] joined in; steps and checks of the output are those of [device].
+    Python requirements, CMake options and checks of the source are the component's, with those of
+    [device] joined in. Environment, steps and checks of the output are those of [device].
     """
-    build = recipe.build.joined(device.build)
+    build = msgspec.structs.replace(
+        recipe.build.joined(device.build), env=device.build.env, imports=device.build.imports
+    )
     return msgspec.structs.replace(
         recipe,
         summary=f"the device code of: {recipe.summary}",
@@ -23,7 +25,7 @@ def device_recipe(recipe: RawRecipe, device: Device) -> RawRecipe:
         needs=device.needs,
         runtime=(),
         forecast=None,
-        build=msgspec.structs.replace(build, imports=device.build.imports),
+        build=build,
         check=msgspec.structs.replace(
             device.check, source=(*recipe.check.source, *device.check.source)
         ),

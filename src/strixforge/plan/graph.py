@@ -94,6 +94,10 @@ class Plan:
                 waiting += self.needs(name)
         return [name for name in (*self.components, *self.devices) if name in wanted]
 
+    def versions(self) -> dict[str, str]:
+        """Return the components with their pinned versions."""
+        return {name: component.pin.version for name, component in self.components.items()}
+
     def shipped(self) -> list[str]:
         """Return the components whose outputs go into the wheelhouse."""
         return [name for name, component in self.components.items() if component.is_shipped]

@@ -1,6 +1,7 @@
 """Commits of git repositories, kept in one bare mirror a URL, shallow, with their submodules."""
 
 import hashlib
+import os
 import posixpath
 import tempfile
 from dataclasses import dataclass
@@ -67,6 +68,12 @@ def unpack(pin: GitPin, site: Site, target: Path) -> None:
     what = f"{pin.component} {pin.version}"
     _checkout(site.cache, pin.url, pin.commit, target, pin.submodules, what=what)
     check_links(target, what)
+
+
+def git_environment() -> dict[str, str]:
+    """Return the environment of a git that asks a remote: no prompts, and only safe protocols."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
+    return {**kept, **_ENVIRONMENT, "LC_ALL": "C"}
 
 
 def _mirror(cache: Cache, url: str) -> Path:

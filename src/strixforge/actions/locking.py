@@ -1,0 +1,98 @@
+"""`doit lock`: writes what is not pinned yet; `doit lock --check` asks again what is."""
+
+import functools
+from collections.abc import Callable
+
+from strixforge import pinning, relock
+from strixforge.model.errors import FetchError, StrixforgeError
+from strixforge.model.pins import UNRESOLVED, AptPin, ArchivePin, GitPin
+from strixforge.plan.graph import Component
+from strixforge.ui.board import BOARD
+from strixforge.workspace import Workspace
+
+
+def lock(ws: Workspace, check: bool = False, move: bool = False) -> None:  # noqa: FBT002 - doit hands over its options
+    """Resolve what the stack leaves open, and write it down; with `check`, prove the pins again."""
+    if check or move:
+        _check(ws, move=move)
+        return
+    troubles: list[str] = []
+    for name in relock.lock_patches(ws.settings.home, ws.lock):
+        BOARD.say("patches", f"locked anew: {name}")
+    for name, component in ws.plan.components.items():
+        _try(troubles, name, functools.partial(_lock_pin, ws, component))
+    for name, texts in relock.requirement_locks(ws).items():
+        _try(troubles, name, functools.partial(_lock_requirements, ws, name, texts))
+    again = f"./doit {ws.settings.words()}"
+    if troubles:
+        raise FetchError(
+            f"{len(troubles)} of the pins and requirements could not be resolved; the rest is.",
+            where="\n".join(troubles),
+            cause="No network, a host that is down, or something that was removed or renamed.",
+            fix=f"{again}lock    (tries these again)\n{again}plan    (shows what is not resolved)",
+        )
+    BOARD.say("lock", f"next: look at `git diff`, then {again}explain")
+
+
+def _try(troubles: list[str], name: str, action: Callable[[], None]) -> None:
+    """Do one thing; what cannot be reached does not keep the others from being locked."""
+    try:
+        action()
+    except FetchError as error:
+        BOARD.say(name, f"not resolved: {error.what}")
+        troubles.append(f"{name}: {error.what}")
+
+
+def _lock_pin(ws: Workspace, component: Component) -> None:
+    pin, name = component.pin, component.name
+    if isinstance(pin, GitPin) and pin.commit == UNRESOLVED:
+        with BOARD.activity(name):
+            commit = pinning.lock_commit(ws, pin)
+        BOARD.say(name, f"{pin.ref} is commit {commit}")
+    elif isinstance(pin, ArchivePin) and pin.sha256 == UNRESOLVED:
+        with BOARD.activity(name) as activity:
+            sha256 = pinning.lock_archive(ws, pin, activity.progress)
+        BOARD.say(name, f"sha256 {sha256}")
+        commit = pinning.archive_commit(ws, sha256)
+        if commit:
+            BOARD.say("", f"the archive says that it was made from commit {commit}")
+        BOARD.say("", "trusted on first use: nobody published this hash. Compare it with another")
+        BOARD.say("", "machine's, or with what others pinned, before you commit it.")
+    elif isinstance(pin, AptPin):
+        packages, changed = relock.lock_packages(ws, component)
+        state = "locked anew" if changed else "unchanged"
+        size = f"{len(packages.package)} packages, {packages.bytes() / 1e6:.0f} MB"
+        BOARD.say(name, f"{state}: {size}, dependencies found by {packages.resolver}")
+
+
+def _lock_requirements(ws: Workspace, name: str, texts: tuple[str, ...]) -> None:
+    changed = relock.lock_requirements(ws, name, texts)
+    BOARD.say(name, "requirements locked anew" if changed else "requirements unchanged")
+
+
+def _check(ws: Workspace, *, move: bool) -> None:
+    """Ask every pin's source again, and say what it answers."""
+    wrong: list[str] = []
+    for name, component in ws.plan.components.items():
+        try:
+            with BOARD.activity(name) as activity:
+                said = pinning.check_pin(ws, component.pin, activity.progress)
+        except StrixforgeError as error:
+            wrong.append(f"{name}: {error.what}")
+            BOARD.say(name, error.what)
+            continue
+        BOARD.say(name, said or "nothing to ask")
+        if said.startswith(pinning.MOVED):
+            if move and isinstance(component.pin, GitPin):
+                BOARD.say("", f"moved to commit {pinning.lock_commit(ws, component.pin)}")
+            else:
+                wrong.append(f"{name}: {said}")
+    if wrong:
+        raise FetchError(
+            f"{len(wrong)} of the pins of stack {ws.plan.stack} are not as they were.",
+            where="\n".join(wrong),
+            cause="A tag was moved, a file was replaced or removed, or a host cannot be reached.",
+            fix="The old pins are kept. Find out why it moved; then, if it is meant:\n"
+            f"./doit {ws.settings.words()}lock --move",
+        )
+    BOARD.say("lock", "every pin is what it was")
