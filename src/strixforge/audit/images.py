@@ -1,15 +1,15 @@
-"""What is inside one buffer: a code object, offload bundles, a host ELF, or a static library."""
+"""What is in one buffer: a code object, bundles, a pack, a host ELF, or a static library."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
 
-from strixforge.audit import archives, bundles, elf, targets
+from strixforge.audit import aks2, archives, bundles, elf, targets
 from strixforge.audit.bounds import Budget, MalformedError
 
 _INNER_MAGICS = (elf.MAGIC, bundles.PLAIN_MAGIC, bundles.COMPRESSED_MAGIC)
-MAGICS = (*_INNER_MAGICS, archives.AR_MAGIC)
+MAGICS = (*_INNER_MAGICS, archives.AR_MAGIC, aks2.MAGIC)
 # Names under which device code is shipped; with contents we do not know they are a finding.
 DEVICE_SUFFIXES = (".hsaco", ".co", ".kpack", ".aks2")
 # One wrapper for each bundle: magic, version, bundle, unused; llvm/llvm-project,
@@ -74,6 +74,9 @@ def read(data: memoryview, where: str, budget: Budget) -> Iterator[Finding]:
     try:
         if data[: len(archives.AR_MAGIC)] == archives.AR_MAGIC:
             yield from _static_library(data, where, budget)
+        elif data[: len(aks2.MAGIC)] == aks2.MAGIC:
+            for name, kernel in aks2.members(data, budget):
+                yield _code_object(_device_image(kernel), f"{where}!{printable(name)}", None)
         elif data[: len(elf.MAGIC)] != elf.MAGIC:
             for ordinal, entries in bundles.walk(data, budget):
                 yield from _bundle(entries, f"{where}!{ordinal}")

@@ -61,7 +61,7 @@ def read_kernels(image: memoryview) -> tuple[str, tuple[Kernel, ...]]:
     for note in parsed.notes(b"AMDGPU", elf.NT_AMDGPU_METADATA):
         try:
             metadata = msgspec.msgpack.decode(note, type=_Metadata)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedError(f"the kernel metadata cannot be read: {error}") from None
         kernels += [
             Kernel(
