@@ -30,6 +30,7 @@ class Policy:
 
     def __init__(self, rules: Rules, file: Path, lock: Lock) -> None:
         """Keep the rules; `file` is named in refusals."""
+        self.rules = rules
         self._rules = rules.releases
         self._hosts = rules.hosts
         self._combinations = rules.combinations

@@ -22,6 +22,7 @@ VARIABLES = {
     "root": "the file system that builds see: host, or a root of toolchain.lock",
     "source": "another source than the pinned one, for prepare_<component>: a folder or an archive",
     "target": "where what is built will run: here, or elsewhere",
+    "fit": "whether memory and disk must do by what is known: checked, or unchecked",
     "mirror": "address of a Debian or Ubuntu mirror, instead of those that apt is told to use",
 }
 _PREFIX = "STRIXFORGE_"
@@ -47,6 +48,8 @@ class Settings:
     mirrors: tuple[str, ...]
     source: Path | None
     """What prepare_<component> takes instead of the pinned source."""
+    unchecked: bool
+    """Builds are begun whatever is known of the memory and disk that they need."""
     elsewhere: bool
     """What is built is for other machines than this one."""
     versions: dict[str, str]
@@ -117,7 +120,8 @@ def read_settings(
         root=_root(values["root"] or stack.root, lock),
         mirrors=_mirrors(values["mirror"]),
         source=_source(values["source"], here),
-        elsewhere=_elsewhere(values["target"] or "here"),
+        unchecked=_choice("fit", values["fit"] or "checked", "checked", "unchecked"),
+        elsewhere=_choice("target", values["target"] or "here", "here", "elsewhere"),
         versions=versions,
         given=dict(given),
     )
@@ -145,12 +149,13 @@ def _root(text: str, lock: Lock) -> str:
     return text
 
 
-def _elsewhere(text: str) -> bool:
-    if text not in ("here", "elsewhere"):
+def _choice(name: str, text: str, usual: str, other: str) -> bool:
+    """Return whether the other one of two words was chosen."""
+    if text not in (usual, other):
         raise UsageError(
-            f"there is no target '{text}'.", where="target", fix="target=here or elsewhere"
+            f"there is no {name} '{text}'.", where=name, fix=f"{name}={usual} or {other}"
         )
-    return text == "elsewhere"
+    return text == other
 
 
 def _source(text: str, here: Path) -> Path | None:

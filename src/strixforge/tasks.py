@@ -18,6 +18,8 @@ from strixforge.actions import (
     devices,
     fetching,
     locking,
+    planning,
+    preflight,
     preparing,
     upkeep,
     views,
@@ -94,15 +96,20 @@ def _as_interrupt(signum: int, frame: object) -> None:
 def all_tasks(ws: Workspace) -> Iterator[Task]:
     """Yield every task, in the order that `doit list` shows."""
     yield _simple("status", "the stack at a glance, and what to type next", ws, views.status)
-    yield _simple("plan", "order, keys, and what would be built or restored", ws, views.plan)
+    yield {
+        **_simple("plan", "order, what is unresolved, what it will cost", ws, planning.plan),
+        "params": [_option("pins", "keys, needs and pins too")],
+    }
+    yield _simple("policy", "what is known of the stack's combination", ws, views.policy)
     yield _simple("explain", "why components are built again: what changed", ws, views.explain)
     yield {
         **_simple("lock", "write the commits and hashes that are missing", ws, locking.lock),
         "params": [
-            {"name": "check", "long": "check", "type": bool, "default": False, "help": "ask again"},
-            {"name": "move", "long": "move", "type": bool, "default": False, "help": "follow tags"},
+            _option("check", "ask every pin's source again, and change nothing"),
+            _option("move", "the same, and follow tags that moved"),
         ],
     }
+    yield from _before(ws)
     yield from _fetch(ws)
     for name in ws.plan.components:
         yield _build(ws, name)
@@ -156,6 +163,11 @@ def _simple(
     }
 
 
+def _option(name: str, summary: str) -> dict[str, Any]:
+    """Return an option of a task, as it stands after the task's name: ./doit lock --check."""
+    return {"name": name, "long": name, "type": bool, "default": False, "help": summary}
+
+
 def _fetch(ws: Workspace) -> Iterator[Task]:
     yield {
         "basename": "fetch",
@@ -181,10 +193,27 @@ def _fetch(ws: Workspace) -> Iterator[Task]:
     for name in (*ws.plan.components, *ws.plan.devices):
         yield {
             "basename": f"_sources_{name}",
+            "task_dep": ["_preflight"],
             "actions": [_action(fetching.fetch, ws, name)],
             "uptodate": [functools.partial(_not, fetching.needs_fetch, ws, name)],
             "io": {"capture": False},
         }
+
+
+def _before(ws: Workspace) -> Iterator[Task]:
+    """Yield what runs before anything is built."""
+    yield {
+        "basename": "_preflight",
+        "actions": [_action(preflight.check, ws, _wanted(ws))],
+        "io": {"capture": False},
+    }
+    yield {
+        "basename": "_sources_wheelhouse",
+        "actions": [_action(fetching.fetch_runtime, ws)],
+        "uptodate": [functools.partial(_not, fetching.lacks_runtime, ws)],
+        "task_dep": ["_preflight"],
+        "io": {"capture": False},
+    }
 
 
 def _build(ws: Workspace, name: str) -> Task:
@@ -193,12 +222,35 @@ def _build(ws: Workspace, name: str) -> Task:
         "basename": f"build_{name}",
         "doc": component.recipe.summary,
         "actions": [_action(building.build, ws, name)],
-        "task_dep": [f"_sources_{name}", *(f"build_{need}" for need in ws.plan.needs(name))],
+        "task_dep": [
+            "_preflight",
+            f"_sources_{name}",
+            *_sources_of_run(ws),
+            *(f"build_{need}" for need in ws.plan.needs(name)),
+        ],
         "targets": [str(ws.state_file(name))],
         "uptodate": [functools.partial(_quiet, ws.up_to_date, name)],
         "io": {"capture": False},
         "meta": {"output": name},
     }
+
+
+def _wanted(ws: Workspace) -> list[str]:
+    """Return the components that the tasks of this command line are about."""
+    found: list[str] = []
+    for word in sys.argv[1:]:
+        name = word.removeprefix("build_")
+        if word == "wheelhouse":
+            found += ws.plan.shipped()
+        elif (word != name and name in ws.plan.components) or word in ws.plan.devices:
+            found.append(name)
+    return found
+
+
+def _sources_of_run(ws: Workspace) -> list[str]:
+    """Return what fetches everything that this run needs: a lost file is found before it builds."""
+    wheelhouse = ["_sources_wheelhouse"] if "wheelhouse" in sys.argv[1:] else []
+    return [*(f"_sources_{name}" for name in ws.plan.closure(_wanted(ws))), *wheelhouse]
 
 
 def _wheelhouse(ws: Workspace) -> Task:

@@ -49,7 +49,7 @@ def test_a_patch_for_other_pins_is_skipped(project: Project) -> None:
     project.add("other")
     path = project.patch("other", "0001-greet.patch", HELLO)
     path.write_text(path.read_text().replace("Applies-To: other", "Applies-To: other>=3"))
-    project.doit("plan").check(0, "0001-greet.patch (for other pins: other>=3)")
+    project.doit("plan", "--pins").check(0, "0001-greet.patch (for other pins: other>=3)")
     project.doit("build_other").check(0)
     assert (project.output("other") / "hello.txt").read_text() == "hello\n"
 
@@ -84,6 +84,6 @@ def test_the_users_git_settings_do_not_reach_a_patch(project: Project) -> None:
     # A git hook that starts a build has such variables.
     hostile = {"GIT_DIR": "/nowhere", "GIT_WORK_TREE": "/nowhere", "GIT_INDEX_FILE": "/nowhere"}
     project.doit("prepare_patched", env=hostile).check(0)
-    prepared = project.home / "build" / "work" / "tiny" / "patched.prepared" / "hello.txt"
+    prepared = project.home / "build" / "work" / "tiny" / "patched.prepared" / "src" / "hello.txt"
     assert prepared.read_text() == "good morning\n"
     project.doit("build_patched", env=hostile).check(0)

@@ -48,7 +48,7 @@ def builds(one: RawRecipe) -> Iterator[Build]:
 
 def grounded(page: str) -> dict[str, str]:
     """Return what stands in the first cells of a page's tables, to the last cell of the row."""
-    found = {}
+    found: dict[str, str] = {}
     for line in page.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
         if line.startswith("|") and len(cells) > 1:

@@ -40,7 +40,7 @@ def _try(troubles: list[str], name: str, action: Callable[[], None]) -> None:
         action()
     except FetchError as error:
         BOARD.say(name, f"not resolved: {error.what}")
-        troubles.append(f"{name}: {error.what}")
+        troubles.append(f"{name}: {error.what}" + (f" ({error.where})" if error.where else ""))
 
 
 def _lock_pin(ws: Workspace, component: Component) -> None:

@@ -3,7 +3,8 @@
 A code object is an ELF image for AMDGPU. It is found raw (.hsaco of Triton), in offload bundles
 (.co), in AOTriton's packs (.aks2), in the `.hip_fatbin` sections of host libraries, and in those
 inside wheels and static libraries. What looks like device code and cannot be read is reported,
-never skipped: an unknown format must not pass for "no kernels". Text that merely mentions a target is no hit.
+never skipped: an unknown format must not pass for "no kernels". Text that merely mentions a target
+is no hit.
 
 Not looked into: tar archives, and symbolic links (their targets are scanned where they lie).
 """
