@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from strixforge.actions.fetching import fetch
+from strixforge.model.digests import document_digest
 from strixforge.model.errors import GateError
 from strixforge.model.pins import AptPin
 from strixforge.plan.graph import Component
@@ -91,7 +92,25 @@ def make_bench(ws: Workspace, component: Component) -> "forge.Bench":
             toolchains[need] = ws.toolchain(need)
         else:
             needs[need] = tree
-    return replace(empty_bench(ws, component, component.name), needs=needs, toolchains=toolchains)
+    bench = empty_bench(ws, component, component.name)
+    cache = _compiler_cache(ws, component) if component.is_built else None
+    return replace(bench, needs=needs, toolchains=toolchains, compiler_cache=cache)
+
+
+def _compiler_cache(ws: Workspace, component: Component) -> Path:
+    """Return the folder of a component's compiler cache: its own, and one for each toolchain.
+
+    A compiler cache does not see device bitcode that changed below the same compiler (measured),
+    and what one component's build writes there no other one may take.
+    """
+    seen = {
+        need: record.output
+        for need in ws.plan.needs(component.name)
+        if ws.plan.component(need).recipe.output in ("toolchain", "root")
+        and (record := ws.status(need).record) is not None
+    }
+    key = document_digest([ws.root_key(component), seen])
+    return ws.settings.cache / "ccache" / component.name / key[:16]
 
 
 def empty_bench(ws: Workspace, component: Component, folder: str) -> "forge.Bench":

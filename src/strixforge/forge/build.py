@@ -51,6 +51,8 @@ class Bench:
     needs: dict[str, Path]
     """Verified output of each needed component that is no toolchain."""
     toolchains: dict[str, Toolchain]
+    compiler_cache: Path | None = None
+    """Folder of the compiler cache that this component's builds share, with one toolchain."""
     words: str = ""
     """The variables of this run, to repeat in commands that are shown."""
 
@@ -226,6 +228,9 @@ def make_view(
     (bench.work / "plan.json").write_text(json.dumps(description))
     needs = {layout.prefix(name): path for name, path in bench.needs.items()}
     needs |= {one.mount: one.folder for one in bench.toolchains.values() if one.mount is not None}
+    cache = {} if bench.compiler_cache is None else {layout.CCACHE: bench.compiler_cache}
+    for folder in cache.values():
+        folder.mkdir(parents=True, exist_ok=True)
     return sandbox.View(
         root=bench.root,
         writable={
@@ -233,6 +238,7 @@ def make_view(
             layout.BUILD: bench.work / "build",
             layout.OUT: bench.work / "out",
             layout.ENV: bench.work / "env",
+            **cache,
         },
         readonly={
             **needs,

@@ -69,6 +69,7 @@ def base_environment(epoch: int, jobs: int) -> dict[str, str]:
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "CMAKE_BUILD_PARALLEL_LEVEL": str(jobs),
         "MAX_JOBS": str(jobs),
+        "CCACHE_DIR": layout.CCACHE,
     }
 
 

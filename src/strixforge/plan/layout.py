@@ -9,8 +9,9 @@ OUT = "/strixforge/out"
 ENV = "/strixforge/env"
 DEPS = "/strixforge/deps"
 ROCM = "/opt/rocm"
+CCACHE = "/strixforge/ccache"
 
-CONTRACT = 1
+CONTRACT = 2
 """Version of what a sandbox promises to a build. A change of it rebuilds everything."""
 
 
