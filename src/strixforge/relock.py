@@ -23,6 +23,8 @@ from strixforge.workspace import Workspace
 # Pythons take theirs from the same lock.
 _PYTHON = "3.11"
 _PLATFORM = "x86_64-manylinux_2_28"
+_NEWEST_GLIBC = 40
+"""The newest 2.x that uv has a platform for."""
 
 
 def requirement_locks(ws: Workspace) -> dict[str, tuple[str, ...]]:
@@ -44,8 +46,8 @@ def lock_requirements(ws: Workspace, name: str, texts: tuple[str, ...]) -> bool:
     left_out = sorted({*filter(None, built)})
     target = (_PYTHON, _PLATFORM)
     if ws.plan.root is not None and ws.plan.python.glibc is not None:
-        major, minor = ws.plan.python.glibc
-        target = (ws.plan.python.short, f"x86_64-manylinux_{major}_{minor}")
+        _, minor = ws.plan.python.glibc
+        target = (ws.plan.python.short, f"x86_64-manylinux_2_{min(minor, _NEWEST_GLIBC)}")
     arguments = ["-"]
     with tempfile.TemporaryDirectory() as scratch:
         if left_out:
