@@ -115,6 +115,7 @@ class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Conditions such as vllm>=0.22, all of which must hold."""
     needs: tuple[Name, ...] = ()
     runtime: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     host: tuple[_Program, ...] = ()
     build: Build = Build()
     check: Check = Check()
@@ -136,6 +137,8 @@ class RawRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Components that the build sees, and that the installed output is used with."""
     runtime: tuple[str, ...] = ()
     """Python requirements of the installed output that come from the index."""
+    without: tuple[str, ...] = ()
+    """Requirements of the wheel that the stack leaves out: a name, or one extra of it."""
     host: tuple[_Program, ...] = ()
     """Programs of the root that the build calls."""
     jobs: Jobs = Jobs()
@@ -160,6 +163,7 @@ class RawRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     recipe,
                     needs=(*recipe.needs, *one.needs),
                     runtime=(*recipe.runtime, *one.runtime),
+                    without=(*recipe.without, *one.without),
                     host=(*recipe.host, *one.host),
                     build=recipe.build.joined(one.build),
                     check=recipe.check.joined(one.check),

@@ -68,8 +68,10 @@ def _requirements(recipe: RawRecipe) -> Iterator[tuple[str, str]]:
     for key, build in builds:
         yield from ((f"{key}.python", one) for one in build.python)
     yield from (("runtime", one) for one in recipe.runtime)
+    yield from (("without", one) for one in recipe.without)
     for i, when in enumerate(recipe.when):
         yield from ((f"when[{i}].runtime", one) for one in when.runtime)
+        yield from ((f"when[{i}].without", one) for one in when.without)
 
 
 def _check_checks(recipe: RawRecipe, path: Path) -> None:

@@ -20,6 +20,7 @@ from strixforge.plan.python import Python
 from strixforge.plan.requirements import Locked
 from strixforge.release import locks
 from strixforge.release.activation import render_activation
+from strixforge.release.dependencies import check_dependencies
 from strixforge.release.glibc import highest_glibc
 from strixforge.release.inputs import INSTALLER, TEMPLATES, wheelhouse_inputs
 from strixforge.release.python import needed_python
@@ -66,6 +67,7 @@ def collect(
         items += _from_index(runtime, plan.python, cache, staged)
         _check(staged, plan, items)
         wheels = [item for item in items if item.path.startswith("wheels/")]
+        check_dependencies((staged / one.path for one in wheels), plan.python, _left_out(plan))
         texts = {
             "requirements.txt": locks.requirements(wheels),
             "pylock.toml": locks.pylock(wheels),
@@ -174,6 +176,12 @@ def _from_index(
         origin = {"index": locked.name, "version": locked.version}
         items.append(_item(staged, f"{folder}/{name}", origin))
     return items
+
+
+def _left_out(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """Return what recipes leave out of their wheels' requirements, by distribution."""
+    shipped = {name: plan.component(name).recipe for name in plan.shipped()}
+    return {one.distribution_of(name): one.without for name, one in shipped.items() if one.without}
 
 
 def _check(staged: Path, plan: Plan, items: list[Item]) -> None:

@@ -1,0 +1,114 @@
+"""What the wheels of a wheelhouse ask for, and whether it is among them.
+
+Nothing is resolved when a wheelhouse is installed, so what is missing would show only on import.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from email.parser import BytesHeaderParser
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import NormalizedName, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
+
+from strixforge.model.errors import GateError
+from strixforge.plan.python import Python
+
+
+@dataclass(slots=True)
+class _Wheel:
+    name: NormalizedName
+    version: Version
+    requires: list[str]
+    extras: set[str] = field(default_factory=set)
+    """Those of its extras that another wheel asks for."""
+
+
+def check_dependencies(
+    wheels: Iterable[Path], python: Python, without: Mapping[str, Iterable[str]]
+) -> int:
+    """Check that the wheels are all that they ask for. Returns how many requirements held.
+
+    `without` names what the recipe of a distribution leaves out: `cupy`, or an extra, `ray[cgraph]`.
+    Raises GateError.
+    """
+    known = {wheel.name: wheel for wheel in map(_read, wheels)}
+    left_out = {canonicalize_name(name): _parsed(texts) for name, texts in without.items()}
+    missing: list[str] = []
+    waiting = [(wheel, "") for wheel in known.values()]
+    held = 0
+    while waiting:
+        wheel, extra = waiting.pop()
+        for text in wheel.requires:
+            requirement = _requirement(text)
+            if requirement is None or not _applies(requirement, python, extra):
+                continue
+            name = canonicalize_name(requirement.name)
+            skipped = left_out.get(wheel.name, {}).get(name)
+            if skipped is not None and not skipped:
+                continue  # all of it, whatever the extras
+            have = known.get(name)
+            if have is None:
+                missing.append(f"{wheel.name} {wheel.version} asks for {text}: it is not there")
+                continue
+            if not requirement.specifier.contains(have.version, prereleases=True):
+                missing.append(f"{wheel.name} {wheel.version} asks for {text}: {have.version} is")
+                continue
+            held += 1
+            new = requirement.extras - (skipped or set()) - have.extras
+            have.extras |= new
+            waiting += [(have, one) for one in sorted(new)]
+    if missing:
+        raise GateError(
+            f"the wheelhouse lacks {len(missing)} of what its wheels ask for.",
+            where="\n".join(sorted(set(missing))[:20]),
+            cause="A recipe's `runtime` does not name it, or the lock is older than the recipe.",
+            fix="Add it to `runtime` of the recipe that needs it, then: ./doit lock\n"
+            "If the stack does without it: `without` in that recipe, and its page says why.",
+        )
+    return held
+
+
+def _applies(requirement: Requirement, python: Python, extra: str) -> bool:
+    """Say whether a requirement counts: without an extra, or only because of that one."""
+    if requirement.marker is None:
+        return not extra
+    with_extra = requirement.marker.evaluate({**python.markers(), "extra": extra})
+    return with_extra and (
+        not extra or not requirement.marker.evaluate({**python.markers(), "extra": ""})
+    )
+
+
+def _parsed(texts: Iterable[str]) -> dict[NormalizedName, set[str]]:
+    """Return the names that are left out, each with the extras that are; none means the whole."""
+    found: dict[NormalizedName, set[str]] = {}
+    for text in texts:
+        requirement = Requirement(text)
+        found.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
+    return found
+
+
+def _requirement(text: str) -> Requirement | None:
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        return None  # pip passes over what it cannot read, too
+
+
+def _read(wheel: Path) -> _Wheel:
+    """Return what a wheel asks for. Raises GateError for one that cannot be read."""
+    name, version, *_ = parse_wheel_filename(wheel.name)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            (member,) = [
+                one
+                for one in archive.namelist()
+                if one.endswith(".dist-info/METADATA") and one.count("/") == 1
+            ]
+            header = BytesHeaderParser().parsebytes(archive.read(member))
+    except (OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise GateError(f"{wheel.name} cannot be read: {error}", where=str(wheel)) from None
+    return _Wheel(name, version, [str(one) for one in header.get_all("Requires-Dist", [])])
