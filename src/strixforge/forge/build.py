@@ -95,9 +95,10 @@ def build(
         forge.run(recipe.configure)
         say(check_configured(component.name, recipe, plan.arch, bench.work, bench.log))
     forge.run(recipe.steps)
-    check_output(component.name, recipe, plan.arch, bench.work / "out", shell=forge.shell)
+    out = bench.work / "out"
+    check_output(component.name, recipe, plan.arch, out, bench.needs, shell=forge.shell)
     return Built(
-        out=bench.work / "out",
+        out=out,
         folder=folder,
         notes={"seconds": round(forge.seconds, 1), "jobs": forge.jobs, "sandbox": forge.kind},
     )
@@ -159,7 +160,7 @@ def _as_it_is(component: Component, recipe: Recipe, arch: str, bench: Bench) -> 
     if recipe.output == "root":
         check_tree(out, component.name, component.recipe_path)
     prepare_one = f"./doit {bench.words}prepare_{component.name}"
-    check_output(component.name, recipe, arch, out, shell=prepare_one)
+    check_output(component.name, recipe, arch, out, {}, shell=prepare_one)
     return Built(out=out, folder=folder, notes={"seconds": round(time.monotonic() - began, 1)})
 
 

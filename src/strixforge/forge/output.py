@@ -1,7 +1,9 @@
 """What an output must be before it may be published: whole, for the right GPU, linked inside."""
 
+import hashlib
 import os
 import zipfile
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -9,13 +11,19 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from strixforge.audit.codeobjects import scan
 from strixforge.audit.gate import architecture_findings
+from strixforge.model.digests import file_sha256
 from strixforge.model.errors import GateError
 from strixforge.model.recipe import Recipe
 from strixforge.plan import layout
 
 
-def check_output(name: str, recipe: Recipe, arch: str, out: Path, *, shell: str) -> None:
-    """Check what the recipe promises of its output. Raises GateError naming what is missing."""
+def check_output(
+    name: str, recipe: Recipe, arch: str, out: Path, needs: Mapping[str, Path], *, shell: str
+) -> None:
+    """Check what the recipe promises of its output. Raises GateError naming what is missing.
+
+    `needs` are the outputs of what it needs, by component.
+    """
     for path in out.rglob("*"):
         if not (path.is_symlink() or path.is_file() or path.is_dir()):
             raise GateError(
@@ -59,6 +67,7 @@ def check_output(name: str, recipe: Recipe, arch: str, out: Path, *, shell: str)
             cause="The build ended well but did not make what its recipe promises.",
             fix=f"{shell}    (or mend check.paths in the recipe)",
         )
+    _check_same(name, recipe, out, needs, shell)
     if not recipe.steps:
         return  # a release is taken as it came: what it has for other GPUs is its own
     findings = architecture_findings(scan(out), arch, required=recipe.check.code_objects)
@@ -69,6 +78,39 @@ def check_output(name: str, recipe: Recipe, arch: str, out: Path, *, shell: str)
             cause="An architecture list of the source may lack it, or a prebuilt file got in.",
             fix=shell,
         )
+
+
+def _check_same(
+    name: str, recipe: Recipe, out: Path, needs: Mapping[str, Path], shell: str
+) -> None:
+    """Raise GateError for a file that is not the one that a needed component built."""
+    for path, origin in recipe.check.same.items():
+        need, _, inner = origin.partition("/")
+        theirs = needs[need] / inner if need in needs else None
+        if theirs is None or not theirs.is_file():
+            raise GateError(
+                f"{name} is to hold {origin}, which is not there.",
+                where=str(theirs or need),
+                fix="Mend check.same of the recipe: a component among its needs, and a file of it.",
+            )
+        if _content(out, path) != file_sha256(theirs):
+            raise GateError(
+                f"{path} of {name} is not the one that {need} built.",
+                where=f"{out}\n{theirs}",
+                cause="A prebuilt one got in, or the build made one of its own.",
+                fix=shell,
+            )
+
+
+def _content(out: Path, path: str) -> str:
+    """Return the sha256 of a file of an output, or of the wheel in it; empty where it is not."""
+    for wheel in out.glob("*.whl"):
+        with zipfile.ZipFile(wheel) as zipped:
+            if path not in zipped.namelist():
+                return ""
+            with zipped.open(path) as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # typeshed wants more than a reader
+    return file_sha256(out / path) if (out / path).is_file() else ""
 
 
 def _check_links(name: str, out: Path, shell: str) -> None:

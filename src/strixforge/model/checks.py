@@ -53,6 +53,8 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     paths: tuple[str, ...] = ()
     code_objects: bool = False
+    same: dict[str, _Pattern] = {}
+    """Files of the output that must be, byte by byte, those of a need: `aotriton/lib/libx.so`."""
     source: tuple[SourceCheck, ...] = ()
     configure: ConfigureCheck | None = None
 
@@ -61,6 +63,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Check(
             paths=(*self.paths, *other.paths),
             code_objects=self.code_objects or other.code_objects,
+            same={**self.same, **other.same},
             source=(*self.source, *other.source),
             configure=other.configure or self.configure,
         )

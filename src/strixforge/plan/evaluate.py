@@ -73,6 +73,7 @@ def evaluate(component: Component, plan: Plan, toolchains: Toolchains) -> Recipe
                 for i, path in enumerate(recipe.check.paths)
             ),
             code_objects=recipe.check.code_objects,
+            same=dict(recipe.check.same),
             source=source_checks(component, plan),
             configure=_configure_check(recipe.check.configure, fill),
         ),

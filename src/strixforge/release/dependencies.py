@@ -32,7 +32,7 @@ def check_dependencies(
 ) -> int:
     """Check that the wheels are all that they ask for. Returns how many requirements held.
 
-    `without` names what the recipe of a distribution leaves out: `cupy`, or an extra, `ray[cgraph]`.
+    `without` names what a distribution's recipe leaves out: `cupy`, or an extra, `ray[cgraph]`.
     Raises GateError.
     """
     known = {wheel.name: wheel for wheel in map(_read, wheels)}
