@@ -115,6 +115,8 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
         yield _build(ws, name)
     yield _wheelhouse(ws)
     yield from _devices(ws)
+    summary = "download what the wheelhouse takes from the index, and say what it comes to"
+    yield _simple("fetch_runtime", summary, ws, fetching.report_runtime)
     for name, component in ws.plan.components.items():
         fetch = [f"fetch:{name}"]
         summary = f"unpack, patch and check the source of {name}"

@@ -10,6 +10,7 @@ from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
 
 _DOWNLOADS = 8  # at once, for each component
+_NAMED = 12  # wheels, in the line that says what was fetched
 
 
 def needs_fetch(ws: Workspace, name: str) -> bool:
@@ -69,7 +70,9 @@ def fetch_requirements(ws: Workspace, name: str, requirements: Requirements) -> 
     finally:
         pool.shutdown(cancel_futures=True)  # after a failure, the rest is not begun
     if wanted:
-        BOARD.say(name, f"fetched {len(wanted)} wheel(s): {', '.join(w.name for w in wanted)}")
+        first = ", ".join(one.name for one in wanted[:_NAMED])
+        more = f" and {len(wanted) - _NAMED} more" if len(wanted) > _NAMED else ""
+        BOARD.say(name, f"fetched {len(wanted)} wheel(s): {first}{more}")
 
 
 def runtime(ws: Workspace) -> Requirements:
@@ -83,6 +86,21 @@ def runtime(ws: Workspace) -> Requirements:
 def fetch_runtime(ws: Workspace) -> None:
     """Download the wheels that the wheelhouse takes from the index."""
     fetch_requirements(ws, "wheelhouse", runtime(ws))
+
+
+def report_runtime(ws: Workspace) -> None:
+    """Download the same, and say what it comes to."""
+    from strixforge.sources.index import wheel
+
+    fetch_runtime(ws)
+    sizes = [wheel(one, ws.plan.python, ws.cache)[1].stat().st_size for one in runtime(ws).locked]
+    plan = ws.plan
+    built = [plan.component(name).recipe.distribution_of(name) for name in plan.shipped()]
+    BOARD.say(
+        "runtime",
+        f"{len(sizes)} wheels, {sum(sizes) / 1e6:.1f} MB, for Python {plan.python.short}, each by "
+        f"its hash\nnot from the index, but built: {', '.join(filter(None, built))}",
+    )
 
 
 def lacks_runtime(ws: Workspace) -> bool:
