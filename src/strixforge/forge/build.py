@@ -12,6 +12,7 @@ from uv import find_uv_bin
 
 from strixforge.forge import runner, sandbox
 from strixforge.forge.configured import check_configured
+from strixforge.forge.environment import setup_steps
 from strixforge.forge.failure import explain_failure
 from strixforge.forge.jobs import grant_jobs
 from strixforge.forge.output import check_output
@@ -29,9 +30,6 @@ from strixforge.sources import Site
 from strixforge.sources.index import wheel
 
 Say = Callable[[str], None]
-
-_IMPORTED = ".imported"
-"""In the Python environment: the wheels of needed components are installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ class _Forge:
         """Run steps; before the first ones, make the Python environment. Raises StepError."""
         bench, component = self._bench, self._component
         bench = bench if needs else replace(bench, needs={}, toolchains={})
-        setup = setup_steps(component, bench)
+        setup = _setup_steps(component, bench)
         commands = [*["make the Python environment"] * len(setup), *texts]
         steps = [*setup, *map(_bash, texts)]
         view = make_view(component, bench, self._recipe, steps, self.jobs, names=commands)
@@ -260,7 +258,7 @@ def shell(component: Component, plan: Plan, bench: Bench) -> int:
     jobs = grant_jobs(component.recipe.jobs.memory_bytes, bench.jobs)
     if not (bench.work / "src").is_dir():
         lay_out(component, bench)
-    steps = [*setup_steps(component, bench), ["bash", "--norc", "-i"]]
+    steps = [*_setup_steps(component, bench), ["bash", "--norc", "-i"]]
     view = make_view(component, bench, recipe, steps, jobs)
     view.environment["TERM"] = os.environ.get("TERM", "dumb")
     view.environment["PS1"] = f"[{component.name}] \\w $ "
@@ -281,32 +279,8 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def setup_steps(component: Component, bench: Bench) -> list[list[str]]:
-    """Return the steps that make the Python environment, as far as it is not made yet."""
-    install = [
-        *("/strixforge/uv", "pip", "install", "--quiet", "--offline", "--no-index", "--no-cache"),
-        *("--no-config", "--no-build", "--no-deps", "--link-mode=copy"),
-        *("--python", f"{layout.ENV}/bin/python"),
-    ]
-    imports = [name for name in component.recipe.build.imports if name in bench.needs]
-    steps = []
-    if not (bench.work / "env" / "bin").is_dir():
-        if component.requirements.locked or component.recipe.build.imports:
-            steps.append([bench.root.python, "-I", "-m", "venv", "--without-pip", layout.ENV])
-        if component.requirements.locked:
-            wheels = ["--require-hashes", "--find-links", "/strixforge/wheels"]
-            locked = ["--requirement", "/strixforge/wheels/requirements.txt"]
-            steps.append([*install, *wheels, *locked])
-    if imports and not (bench.work / "env" / _IMPORTED).exists():
-        wheels = [f"{layout.prefix(name)}/{_wheel_of(bench, name)}" for name in imports]
-        steps += [[*install, *wheels], ["touch", f"{layout.ENV}/{_IMPORTED}"]]
-    return steps
-
-
-def _wheel_of(bench: Bench, name: str) -> str:
-    """Return the file name of the wheel that a needed component was built to."""
-    (wheel_file,) = bench.needs[name].glob("*.whl")
-    return wheel_file.name
+def _setup_steps(component: Component, bench: Bench) -> list[list[str]]:
+    return setup_steps(component, bench.work / "env", bench.needs, bench.root.python)
 
 
 def _bash(step: str) -> list[str]:
