@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 
 from strixforge import pinning, relock
-from strixforge.model.errors import FetchError, StrixforgeError
+from strixforge.model.errors import FetchError, IntegrityError, StrixforgeError
 from strixforge.model.pins import UNRESOLVED, AptPin, ArchivePin, GitPin
 from strixforge.plan.graph import Component
 from strixforge.ui.board import BOARD
@@ -71,28 +71,36 @@ def _lock_requirements(ws: Workspace, name: str, texts: tuple[str, ...]) -> None
 
 
 def _check(ws: Workspace, *, move: bool) -> None:
-    """Ask every pin's source again, and say what it answers."""
-    wrong: list[str] = []
+    """Ask every pin's source again. Raises IntegrityError where one moved, else FetchError."""
+    other: list[str] = []
+    silent: list[str] = []
     for name, component in ws.plan.components.items():
         try:
             with BOARD.activity(name) as activity:
                 said = pinning.check_pin(ws, component.pin, activity.progress)
         except StrixforgeError as error:
-            wrong.append(f"{name}: {error.what}")
             BOARD.say(name, error.what)
+            (other if isinstance(error, IntegrityError) else silent).append(f"{name}: {error.what}")
             continue
         BOARD.say(name, said or "nothing to ask")
         if said.startswith(pinning.MOVED):
             if move and isinstance(component.pin, GitPin):
                 BOARD.say("", f"moved to commit {pinning.lock_commit(ws, component.pin)}")
             else:
-                wrong.append(f"{name}: {said}")
-    if wrong:
+                other.append(f"{name}: {said}")
+    again = f"./doit {ws.settings.words()}"
+    if other:
+        raise IntegrityError(
+            f"{len(other)} of the pins of stack {ws.plan.stack} are not as they were.",
+            where="\n".join([*other, *silent]),
+            cause="A tag was moved, or a file was replaced. The old pins are kept.",
+            fix=f"Find out why; then, if a moved tag is to be followed:\n{again}lock --move",
+        )
+    if silent:
         raise FetchError(
-            f"{len(wrong)} of the pins of stack {ws.plan.stack} are not as they were.",
-            where="\n".join(wrong),
-            cause="A tag was moved, a file was replaced or removed, or a host cannot be reached.",
-            fix="The old pins are kept. Find out why it moved; then, if it is meant:\n"
-            f"./doit {ws.settings.words()}lock --move",
+            f"{len(silent)} of the pins of stack {ws.plan.stack} could not be proved.",
+            where="\n".join(silent),
+            cause="No network, a host that is down, something that was removed, or not resolved.",
+            fix=f"{again}lock --check    (where the network has these hosts)",
         )
     BOARD.say("lock", "every pin is what it was")

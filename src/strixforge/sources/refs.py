@@ -72,7 +72,7 @@ def _git(arguments: list[str], url: str, seconds: int) -> str:
         ) from None
     if done.returncode:
         raise FetchError(
-            "the repository cannot be asked.",
+            f"the repository {without_secrets(url)} cannot be asked.",
             where=without_secrets(url),
             cause=" ".join(done.stderr.strip().splitlines()[-2:]),
             fix="Check the network and the address.",
