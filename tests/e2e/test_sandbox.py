@@ -125,7 +125,7 @@ def test_the_environment_is_an_allow_list(project: Project, either_sandbox: str)
     assert variables | ENVIRONMENT == variables
     assert variables.keys() <= ENVIRONMENT.keys() | {
         *("MARKER", "PWD", "OLDPWD", "SHLVL", "_"),
-        *("MAX_JOBS", "CMAKE_BUILD_PARALLEL_LEVEL"),
+        *("MAX_JOBS", "CMAKE_BUILD_PARALLEL_LEVEL", "CCACHE_DIR"),
         *("PIP_NO_INDEX", "PIP_DISABLE_PIP_VERSION_CHECK"),
         *("PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE"),
     }

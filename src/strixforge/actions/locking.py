@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 
 from strixforge import pinning, relock
-from strixforge.model.errors import FetchError, IntegrityError, StrixforgeError
+from strixforge.model.errors import FetchError, IntegrityError, StrixforgeError, UsageError
 from strixforge.model.pins import UNRESOLVED, AptPin, ArchivePin, GitPin
 from strixforge.plan.graph import Component
 from strixforge.ui.board import BOARD
@@ -38,9 +38,10 @@ def _try(troubles: list[str], name: str, action: Callable[[], None]) -> None:
     """Do one thing; what cannot be reached does not keep the others from being locked."""
     try:
         action()
-    except FetchError as error:
+    except (FetchError, IntegrityError, UsageError) as error:
         BOARD.say(name, f"not resolved: {error.what}")
-        troubles.append(f"{name}: {error.what}" + (f" ({error.where})" if error.where else ""))
+        more = "; ".join(filter(None, (error.where, error.cause))).replace("\n", " ")
+        troubles.append(f"{name}: {error.what}" + (f" ({more})" if more else ""))
 
 
 def _lock_pin(ws: Workspace, component: Component) -> None:

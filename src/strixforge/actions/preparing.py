@@ -5,7 +5,7 @@ from pathlib import Path
 from strixforge.actions.building import empty_bench, work_lock
 from strixforge.actions.fetching import fetch_requirements
 from strixforge.model.checks import SourceCheck
-from strixforge.model.errors import PatchError, SourceError, StrixforgeError
+from strixforge.model.errors import PatchError, SourceError, UsageError
 from strixforge.plan.evaluate import source_checks
 from strixforge.plan.graph import Component
 from strixforge.ui.board import BOARD
@@ -21,6 +21,13 @@ def prepare(ws: Workspace, name: str) -> None:
 
     component = ws.plan.component(name)
     ws.require_patches(component)
+    given, work = ws.settings.source, ws.settings.build / "work"
+    if given is not None and given.resolve().is_relative_to(work.resolve()):
+        raise UsageError(
+            "source= lies in the work folder, which this would empty.",
+            where=f"source={given}",
+            fix=f"cp -r '{given}' /another/folder, and give that one.",
+        )
     place = ws.settings.build / "work" / ws.plan.stack / f"{name}.prepared"
     steps = component.recipe.build.prepare
     bench = None
@@ -85,7 +92,8 @@ def _try_patches(component: Component, source: Path) -> int:
             apply(patch, source, component.name)
         except PatchError as error:
             failed += 1
-            BOARD.say(component.name, _first_line(error))
+            BOARD.say(component.name, f"does not fit: {error.what}")
+            BOARD.say("", "\n".join(f"  {line}" for line in error.where.splitlines()[1:4]))
         else:
             BOARD.say(component.name, f"applied {patch.path.name}: {patch.description}")
     return failed
@@ -103,9 +111,6 @@ def _try_checks(component: Component, checks: tuple[SourceCheck, ...], source: P
             failed += 1
             BOARD.say(component.name, f"does not hold: {error.where.splitlines()[0]}")
         else:
-            BOARD.say(component.name, f"holds: {check.file}, {check.has or check.lacks}")
+            verb = f"has {check.has}" if check.has else f"lacks {check.lacks}"
+            BOARD.say(component.name, f"holds: {check.file} {verb}")
     return failed
-
-
-def _first_line(error: StrixforgeError) -> str:
-    return str(error).splitlines()[0]

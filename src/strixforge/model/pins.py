@@ -137,7 +137,7 @@ Pin: TypeAlias = GitPin | ArchivePin | IndexPin | LocalPin | AptPin | SystemPin
 
 def require_pinned(pin: Pin, *, where: str) -> None:
     """Raise UnpinnedError when the hash or commit of `pin` is missing."""
-    locked = isinstance(pin, AptPin | ArchivePin)
+    locked = isinstance(pin, AptPin | ArchivePin) or bool(getattr(pin, "ref", ""))
     for field in ("sha256", "commit"):
         if getattr(pin, field, "") == UNRESOLVED:
             raise UnpinnedError(
