@@ -8,6 +8,7 @@ from pathlib import Path
 from strixforge.host.gpu import find_host
 from strixforge.model import conditions
 from strixforge.model.errors import DataError, IntegrityError, PolicyError, UnpinnedError
+from strixforge.model.loading import nearest
 from strixforge.model.lock import Lock, load_lock
 from strixforge.model.packages import list_file, load_packages
 from strixforge.model.pins import AptPin, LocalPin, SystemPin
@@ -68,7 +69,14 @@ def _check_together(lock: Lock, settings: Settings) -> None:
     """Raise PolicyError where the chosen pins are not of one set."""
     pins = lock.stack(settings.stack).choose(settings.versions, file=lock.file)
     versions = {name: pin.version for name, pin in pins.items()}
+    known = {path.stem for path in (settings.home / "recipes").glob("**/*.toml")}
     for one in lock.together:
+        for name in conditions.names(one.pins) - known:
+            raise DataError(
+                f"a set names '{name}', which has no recipe.",
+                where=f"{lock.file}: together ({one.id})",
+                fix=nearest(name, known),
+            )
         if misfits := one.misfits(versions):
             names = sorted({name for text in misfits for name in conditions.names([text])})
             have = ", ".join(f"{name} {versions[name]}" for name in names)

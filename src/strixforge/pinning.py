@@ -1,19 +1,18 @@
 """Single pins: their commits and hashes written into the lock, or asked for again."""
 
 import re
-import tarfile
 import tempfile
-import zlib
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from strixforge.model.errors import FetchError, IntegrityError
+from strixforge.model.errors import ArchiveError, FetchError, IntegrityError
 from strixforge.model.packages import load_packages
 from strixforge.model.pins import AptPin, ArchivePin, GitPin, IndexPin, Pin, require_pinned
 from strixforge.plan.requirements import Locked
 from strixforge.sources import Progress
 from strixforge.sources.cache import Cache
+from strixforge.sources.unpacking import explained, open_tar
 from strixforge.workspace import Workspace
 
 MOVED = "moved"
@@ -97,10 +96,10 @@ def archive_commit(ws: Workspace, sha256: str) -> str:
     if path is None:
         return ""
     try:
-        with tarfile.open(path, "r:*") as tar:
-            comment = tar.pax_headers.get("comment", "")
-    except (tarfile.TarError, OSError, EOFError, zlib.error):
-        return ""
+        with explained(path), path.open("rb") as file, open_tar(file) as tar:
+            comment = str(tar.pax_headers.get("comment", ""))
+    except ArchiveError:
+        return ""  # a zip, or damaged: that is told when it is unpacked
     return comment if re.fullmatch("[0-9a-f]{40}", comment) else ""
 
 

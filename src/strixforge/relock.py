@@ -118,7 +118,9 @@ def _is_listed(found: PackageList, path: Path) -> bool:
         old = read_packages(path)
     except DataError:
         return False
-    same = (old.wanted, old.left, old.package) == (found.wanted, found.left, found.package)
+    same = (old.wanted, old.alone, old.left, old.package) == (
+        *(found.wanted, found.alone, found.left, found.package),
+    )
     return same and len(old.release) == len(found.release)
 
 

@@ -241,10 +241,10 @@ def _wanted(ws: Workspace) -> list[str]:
     """Return the components that the tasks of this command line are about."""
     found: list[str] = []
     for word in sys.argv[1:]:
-        name = word.removeprefix("build_")
+        name = word.removeprefix("build_").removeprefix("shell_")
         if word == "wheelhouse":
             found += ws.plan.shipped()
-        elif (word != name and name in ws.plan.components) or word in ws.plan.devices:
+        elif name in ws.plan.devices or (word != name and name in ws.plan.components):
             found.append(name)
     return found
 

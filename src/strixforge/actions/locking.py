@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from strixforge import pinning, relock
 from strixforge.model.errors import FetchError, IntegrityError, StrixforgeError, UsageError
-from strixforge.model.pins import UNRESOLVED, AptPin, ArchivePin, GitPin
+from strixforge.model.pins import UNRESOLVED, AptPin, ArchivePin, GitPin, IndexPin
 from strixforge.plan.graph import Component
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
@@ -59,6 +59,12 @@ def _lock_pin(ws: Workspace, component: Component) -> None:
             BOARD.say("", f"the archive says that it was made from commit {commit}")
         BOARD.say("", "trusted on first use: nobody published this hash. Compare it with another")
         BOARD.say("", "machine's, or with what others pinned, before you commit it.")
+    elif isinstance(pin, IndexPin) and pin.sha256 == UNRESOLVED:
+        raise FetchError(
+            f"{name} {pin.version} has no sha256.",
+            where=f"{ws.lock.file}: {name}",
+            cause="An index has several files of a version; which one is meant is not written.",
+        )
     elif isinstance(pin, AptPin):
         packages, changed = relock.lock_packages(ws, component)
         state = "locked anew" if changed else "unchanged"
@@ -74,6 +80,7 @@ def _lock_requirements(ws: Workspace, name: str, texts: tuple[str, ...]) -> None
 def _check(ws: Workspace, *, move: bool) -> None:
     """Ask every pin's source again. Raises IntegrityError where one moved, else FetchError."""
     other: list[str] = []
+    moved: list[str] = []
     silent: list[str] = []
     for name, component in ws.plan.components.items():
         try:
@@ -87,6 +94,7 @@ def _check(ws: Workspace, *, move: bool) -> None:
         if said.startswith(pinning.MOVED):
             if move and isinstance(component.pin, GitPin):
                 BOARD.say("", f"moved to commit {pinning.lock_commit(ws, component.pin)}")
+                moved.append(name)
             else:
                 other.append(f"{name}: {said}")
     again = f"./doit {ws.settings.words()}"
@@ -104,4 +112,7 @@ def _check(ws: Workspace, *, move: bool) -> None:
             cause="No network, a host that is down, something that was removed, or not resolved.",
             fix=f"{again}lock --check    (where the network has these hosts)",
         )
-    BOARD.say("lock", "every pin is what it was")
+    if moved:
+        BOARD.say("lock", f"moved: {', '.join(moved)}; look at `git diff`, then {again}lock")
+    else:
+        BOARD.say("lock", "every pin is what it was")

@@ -48,6 +48,6 @@ def _unpack(data: memoryview, size: int) -> memoryview:
         unpacked = decompressor.decompress(data, max_length=size + 1)
     except (lzma.LZMAError, EOFError) as error:
         raise MalformedError(f"the pack's xz stream cannot be read: {error}") from None
-    if len(unpacked) != size:
+    if len(unpacked) != size or not decompressor.eof:
         raise MalformedError(f"the pack says {size} bytes, and its stream has another length")
     return memoryview(unpacked)

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from strixforge.model.errors import PatchError
+from strixforge.model.errors import PatchError, UsageError
 from strixforge.model.patch import Patch
 from strixforge.plan.graph import Component
 from strixforge.sources import Site, kind_of
@@ -34,6 +34,12 @@ def lay_out_other(given: Path, target: Path, epoch: int) -> None:
 
     Raises ArchiveError.
     """
+    if given.is_dir() and target.resolve().is_relative_to(given.resolve()):
+        raise UsageError(
+            "source= holds the folder that it would be copied into.",
+            where=f"source={given}",
+            fix="Name the source's own folder.",
+        )
     remove_tree(target)
     target.mkdir(parents=True)
     if given.is_dir():

@@ -75,6 +75,8 @@ def run(command: Callable[[int], list[str]], log: Path, on_line: Callable[[str],
             code = child.wait()
         finally:
             _end(child)
+            if child.stdout is not None:
+                child.stdout.close()
             with _lock:
                 _running.discard(child)
     return Outcome(

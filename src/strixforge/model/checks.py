@@ -1,6 +1,7 @@
 """The [check] table: what a source, a configured build and an output must be."""
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -12,6 +13,15 @@ _Pattern = Annotated[
         description="Write it as it is below its folder: cmake/utils.cmake.",
     ),
 ]
+
+
+def is_pattern(text: str) -> bool:
+    """Say whether a text can be searched for below a folder: `**.cmake` cannot."""
+    try:
+        list(Path("/nonexistent").glob(text))
+    except (ValueError, IndexError, NotImplementedError):
+        return False
+    return True
 
 
 class SourceCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,6 +40,8 @@ class SourceCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return why this is no check, or nothing."""
         if bool(self.has) == bool(self.lacks):
             return "a check of the source has either `has` or `lacks`."
+        if not is_pattern(self.file):
+            return f"'{self.file}' is no pattern of files."
         try:
             re.compile(self.has or self.lacks, re.MULTILINE)
         except re.error as error:

@@ -57,11 +57,13 @@ class PackageList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resolver: str
     """What found the dependencies: apt with its version, or strixforge."""
     wanted: tuple[str, ...]
-    """Packages that were asked for, with those that were taken alone after them."""
+    """Packages that were asked for, with all that they depend on."""
     release: Annotated[tuple[Release, ...], msgspec.Meta(min_length=1)]
     package: tuple[Package, ...]
     left: tuple[str, ...] = ()
     """Dependencies of a prefix that no repository of it has: the root must bring them."""
+    alone: tuple[str, ...] = ()
+    """Packages that were asked for without what they depend on."""
 
     def digest(self) -> str:
         """Return the sha256 that the pin carries. Where and when it was read takes no part."""
@@ -94,9 +96,9 @@ def load_packages(home: Path, pin: AptPin) -> PackageList:
     if pin.sha256 == UNRESOLVED or not path.is_file():
         raise UnpinnedError(f"the packages of {what} are not locked.", where=str(path), fix=_LOCK)
     packages = read_packages(path)
-    wanted = (*pin.packages, *pin.alone)
-    if packages.wanted != wanted:
-        other = ", ".join(sorted({*packages.wanted} ^ {*wanted})) or "another order"
+    listed, wanted = (*packages.wanted, *packages.alone), (*pin.packages, *pin.alone)
+    if (packages.wanted, packages.alone) != (pin.packages, pin.alone):
+        other = ", ".join(sorted({*listed} ^ {*wanted})) or "another order"
         raise UnpinnedError(
             f"{what} asks for other packages than were locked: {other}.", where=str(path), fix=_LOCK
         )
@@ -144,6 +146,7 @@ def render(packages: PackageList) -> str:
         f"version = {packages.version}",
         f"resolver = {_text(packages.resolver)}",
         f"wanted = {_list(packages.wanted)}",
+        *([f"alone = {_list(packages.alone)}"] if packages.alone else []),
         f"left = {_list(packages.left)}",
         "package = [",
         *(f"  {_inline(msgspec.to_builtins(one))}," for one in packages.package),

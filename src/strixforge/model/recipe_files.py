@@ -6,6 +6,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from strixforge.model import conditions
+from strixforge.model.checks import is_pattern
 from strixforge.model.errors import DataError
 from strixforge.model.loading import convert, nearest, read_toml
 from strixforge.model.recipe import Build, RawRecipe
@@ -39,7 +40,8 @@ def recipe_file(recipes: Path, stack: str, component: str) -> Path:
 def load_recipe(path: Path) -> RawRecipe:
     """Read one recipe. Raises DataError naming file and key."""
     recipe = convert(read_toml(path), RawRecipe, file=path, key="")
-    _check_steps(recipe, path)
+    if not recipe.when:
+        check_joined(recipe, path)
     for key, requirement in _requirements(recipe):
         if reason := _unfit(requirement):
             raise DataError(
@@ -88,18 +90,34 @@ def _check_checks(recipe: RawRecipe, path: Path) -> None:
                     where=f"{path}: {key}.source[{number}]",
                     fix="Write what must be in the file as `has`, or what must not as `lacks`.",
                 )
-    configured = recipe.build.configure or any(w.build.configure for w in recipe.when)
-    if not configured and any(check.configure is not None for key, check in tables[:1]):
+        patterns = check.configure.offload_arch if check.configure is not None else ()
+        for pattern in patterns:
+            if not is_pattern(pattern):
+                raise DataError(
+                    f"'{pattern}' is no pattern of files.",
+                    where=f"{path}: {key}.configure.offload_arch",
+                    fix="Write it as build.ninja, or **/*.cmake.",
+                )
+    if recipe.device is not None and not recipe.device.build.steps:
+        raise DataError(
+            "a device check is made by steps, and there are none.",
+            where=f"{path}: device.build.steps",
+            fix="Write the commands that leave code objects in {{ out }}.",
+        )
+
+
+def check_joined(recipe: RawRecipe, path: Path) -> None:
+    """Check a recipe as it is for some pins, every [[when]] joined in.
+
+    Raises DataError where steps are missing or can do nothing.
+    """
+    has_steps = bool(recipe.build.steps)
+    if recipe.check.configure is not None and not recipe.build.configure:
         raise DataError(
             "nothing is configured that could be checked.",
             where=f"{path}: check.configure",
             fix="Write the step that configures as build.configure.",
         )
-
-
-def _check_steps(recipe: RawRecipe, path: Path) -> None:
-    """Raise DataError where steps are missing, or where there can be none."""
-    has_steps = recipe.build.steps or any(one.build.steps for one in recipe.when)
     if recipe.output in ("wheel", "prefix") and not has_steps:
         raise DataError(
             f"a {recipe.output} is made by steps, and there are none.",

@@ -13,7 +13,7 @@ from strixforge.model.lock import HOST, Lock
 from strixforge.model.patch import Patch, load_patches
 from strixforge.model.pins import Pin, SystemPin
 from strixforge.model.recipe import RawRecipe
-from strixforge.model.recipe_files import load_recipe, recipe_file
+from strixforge.model.recipe_files import check_joined, load_recipe, recipe_file
 from strixforge.plan.device import DEVICE, device_recipe
 from strixforge.plan.python import Python, root_python, running
 from strixforge.plan.requirements import Requirements, load_requirements
@@ -179,6 +179,7 @@ def _devices(home: Path, stack: str, loaded: dict[str, Component]) -> dict[str, 
                 recipe=device_recipe(component.recipe, device),
                 requirements_file=home / "locks" / stack / f"{name}.txt",
             )
+            check_joined(found[name].recipe, component.recipe_path)
             _check_imports(found[name], loaded)
     return found
 
@@ -236,10 +237,12 @@ def _load_component(
             skipped.append((patch, reason))
         else:
             skipped.append((patch, f"for other pins: {'; '.join(patch.applies_to)}"))
+    recipe = raw.for_pins(versions)
+    check_joined(recipe, path)
     return Component(
         name=name,
         pin=pin,
-        recipe=raw.for_pins(versions),
+        recipe=recipe,
         recipe_path=path,
         patches=tuple(applied),
         skipped=tuple(skipped),

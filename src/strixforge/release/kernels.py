@@ -22,11 +22,19 @@ class Unit:
 def read_units(folder: Path) -> list[Unit]:
     """Return every source of a device check, by name. Raises GateError for what cannot be read."""
     units = []
-    for line in sorted((folder / "seconds.tsv").read_text(encoding="utf-8").splitlines()):
-        seconds, _, place = line.partition("\t")
+    try:
+        lines = (folder / "seconds.tsv").read_text(encoding="utf-8").splitlines()
+        listed = [(float(one.split("\t")[0]), one.split("\t")[1]) for one in lines]
+    except (OSError, ValueError, IndexError) as error:
+        raise GateError(
+            f"the device check left no list of its code objects: {error}.",
+            where=str(folder / "seconds.tsv"),
+            fix="Its steps must write a line for each: seconds, a tab, the path.",
+        ) from None
+    for seconds, place in listed:
         try:
             target, kernels = read_kernels(memoryview((folder / place).read_bytes()))
         except (MalformedError, OSError) as error:
             raise GateError(f"{place} is no code object: {error}.", where=str(folder)) from None
-        units.append(Unit(place.removesuffix(".co"), float(seconds), target, kernels))
+        units.append(Unit(place.removesuffix(".co"), seconds, target, kernels))
     return sorted(units, key=lambda unit: unit.source)

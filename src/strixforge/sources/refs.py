@@ -74,7 +74,7 @@ def _git(arguments: list[str], url: str, seconds: int) -> str:
         raise FetchError(
             f"the repository {without_secrets(url)} cannot be asked.",
             where=without_secrets(url),
-            cause=" ".join(done.stderr.strip().splitlines()[-2:]),
+            cause=" ".join(done.stderr.split())[:300],
             fix="Check the network and the address.",
         )
     return done.stdout

@@ -25,7 +25,7 @@ MAX_BYTES = 200 * 1024**3
 MAX_MEMBERS = 2_000_000
 _MAX_LINK = 1024  # bytes; longer targets are how path-length tricks are played
 _MAX_DEPTH = 100  # folders in one path; the deepest of LLVM and ROCm are below 30
-_MAX_HEADER = 1 << 20  # bytes; tarfile holds a long name or an extended header in memory
+_MAX_HEADER = 1 << 14  # bytes; tarfile takes quadratic time over an extended header
 # What the operating system says of names that cannot be written. Other errors are the host's.
 _BAD_NAMES = frozenset(
     (
@@ -256,7 +256,7 @@ class _Member(tarfile.TarInfo):
 
 def unpack_tar(file: IO[bytes], root: Path, guard: Guard) -> None:
     """Unpack a tar, compressed or not, from its first byte in `file`, which can seek."""
-    with _open_tar(file) as tar:
+    with open_tar(file) as tar:
         for member in tar:
             if not guard.wants(member.name):
                 continue
@@ -289,7 +289,8 @@ def _write(source: IO[bytes], place: Path, *, executable: bool) -> None:
 
 
 @contextmanager
-def _open_tar(file: IO[bytes]) -> Iterator[tarfile.TarFile]:
+def open_tar(file: IO[bytes]) -> Iterator[tarfile.TarFile]:
+    """Open a tar, compressed or not, whose headers are bounded; use it within `explained`."""
     start = file.tell()
     magic = file.read(4)
     file.seek(start)

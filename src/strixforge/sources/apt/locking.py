@@ -40,7 +40,8 @@ def resolve(
     return PackageList(
         version=1,
         resolver=resolver,
-        wanted=(*pin.packages, *pin.alone),
+        wanted=pin.packages,
+        alone=pin.alone,
         release=tuple(index.release for index in indexes),
         package=tuple(archive.package(*one) for one in sorted(chosen.items())),
         left=found.left,
