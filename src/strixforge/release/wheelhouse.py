@@ -11,6 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from strixforge.audit.codeobjects import scan
 from strixforge.audit.gate import architecture_findings
 from strixforge.model.digests import file_sha256
@@ -89,6 +92,7 @@ def collect(
             "python": python.minimum,
             "python_exact": python.exact,
             "python_requires": python.requires,
+            "without": _names_left_out(plan),
             "glibc": glibc.version,
             "glibc_file": glibc.file,
             "files": [asdict(item) for item in sorted(items, key=lambda item: item.path)],
@@ -182,6 +186,14 @@ def _left_out(plan: Plan) -> dict[str, tuple[str, ...]]:
     """Return what recipes leave out of their wheels' requirements, by distribution."""
     shipped = {name: plan.component(name).recipe for name in plan.shipped()}
     return {one.distribution_of(name): one.without for name, one in shipped.items() if one.without}
+
+
+def _names_left_out(plan: Plan) -> dict[str, list[str]]:
+    """Return the same as names alone, for the installer, which asks pip whether all is there."""
+    return {
+        name: sorted({canonicalize_name(Requirement(text).name) for text in texts})
+        for name, texts in _left_out(plan).items()
+    }
 
 
 def _check(staged: Path, plan: Plan, items: list[Item]) -> None:
