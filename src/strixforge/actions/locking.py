@@ -17,13 +17,16 @@ def lock(ws: Workspace, check: bool = False, move: bool = False) -> None:  # noq
         _check(ws, move=move)
         return
     troubles: list[str] = []
+    refused: list[StrixforgeError] = []
     for name in relock.lock_patches(ws.settings.home, ws.lock):
         BOARD.say("patches", f"locked anew: {name}")
     for name, component in ws.plan.components.items():
-        _try(troubles, name, functools.partial(_lock_pin, ws, component))
+        _try(troubles, refused, name, functools.partial(_lock_pin, ws, component))
     for name, texts in relock.requirement_locks(ws).items():
-        _try(troubles, name, functools.partial(_lock_requirements, ws, name, texts))
+        _try(troubles, refused, name, functools.partial(_lock_requirements, ws, name, texts))
     again = f"./doit {ws.settings.words()}"
+    if refused:
+        raise refused[0]  # what was not as it should be is told before what was not there
     if troubles:
         raise FetchError(
             f"{len(troubles)} of the pins and requirements could not be resolved; the rest is.",
@@ -34,11 +37,16 @@ def lock(ws: Workspace, check: bool = False, move: bool = False) -> None:  # noq
     BOARD.say("lock", f"next: look at `git diff`, then {again}explain")
 
 
-def _try(troubles: list[str], name: str, action: Callable[[], None]) -> None:
+def _try(
+    troubles: list[str], refused: list[StrixforgeError], name: str, action: Callable[[], None]
+) -> None:
     """Do one thing; what cannot be reached does not keep the others from being locked."""
     try:
         action()
-    except (FetchError, IntegrityError, UsageError) as error:
+    except (IntegrityError, UsageError) as error:
+        BOARD.say(name, f"not resolved: {error.what}")
+        refused.append(error)
+    except FetchError as error:
         BOARD.say(name, f"not resolved: {error.what}")
         more = "; ".join(filter(None, (error.where, error.cause))).replace("\n", " ")
         troubles.append(f"{name}: {error.what}" + (f" ({more})" if more else ""))
