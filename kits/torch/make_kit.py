@@ -18,7 +18,7 @@ from pathlib import Path
 
 # hipify knows PyTorch's files by their places in its repository, which are others in the wheel.
 PLACES = {"ATen": "aten/src/ATen", "c10": "c10", "torch": "torch"}
-# What tools/amd_build/build_amd.py of PyTorch 2.6 and 2.9 hands to hipify, as far as it has headers.
+# What tools/amd_build/build_amd.py of PyTorch 2.6 and 2.9 hands to hipify, of headers.
 INCLUDES = (
     "aten/src/ATen/cuda/*",
     "aten/src/ATen/native/cuda/*",
@@ -87,7 +87,7 @@ def make_headers(torch: Path, include: Path) -> str:
 def run_hipify(torch: Path, stage: Path) -> None:
     """Let PyTorch's hipify work over the staged headers."""
     sys.path.insert(0, str(torch / "utils"))
-    from hipify import hipify_python  # noqa: PLC0415 - it is found only now
+    from hipify import hipify_python
 
     with redirect_stdout(io.StringIO()):
         hipify_python.hipify(
