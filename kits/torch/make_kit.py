@@ -1,11 +1,13 @@
 """Makes of the package in a torch wheel what the device code of an extension is compiled against.
 
 The wheel on the package index is built for CUDA. Its headers are PyTorch's own, and PyTorch's own
-hipify, which lies in the same wheel, turns them into those of a ROCm build. Beside them comes what
-an extension's CMakeLists.txt asks of an installed torch: a Python package that knows its version,
-its flags and hipify, and a CMake package with the target `torch`. Nothing of it can be run.
+hipify, which lies in the same wheel, turns them into those of a ROCm build; the wheel of a ROCm
+build has them. Beside them comes what an extension's CMakeLists.txt asks of an installed torch: a
+Python package that knows its version, its flags and hipify, and a CMake package with the target
+`torch`. Nothing of it can be run.
 
 Usage: make_kit.py --wheel FOLDER --out FOLDER --hip VERSION
+FOLDER is the package `torch` out of a wheel, or holds one wheel.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import ast
 import io
 import shutil
 import sys
+import zipfile
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -46,7 +49,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--hip", required=True)
     given = parser.parse_args()
-    torch, out = given.wheel, given.out
+    out = given.out
+    torch = package_of(given.wheel, out / "wheel")
     version = version_of(torch / "version.py")
     counts = make_headers(torch, out / "include")
     write_python(torch, out / "python" / "torch", version, given.hip)
@@ -54,7 +58,27 @@ def main() -> None:
     (out / "bin").mkdir()
     for name in ("device-only", "compile_device.py"):
         shutil.copy(Path(__file__).parent / name, out / "bin")
+    shutil.rmtree(out / "wheel", ignore_errors=True)
     print(f"torch {version} for HIP {given.hip}: {counts}")
+
+
+def package_of(folder: Path, place: Path) -> Path:
+    """Return the folder of the package: unpacked into `place`, where it comes in a wheel."""
+    wheels = sorted(folder.glob("*.whl"))
+    if not wheels:
+        return folder
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        wheel.extractall(place, [one for one in wheel.namelist() if one.startswith(WANTED)])
+    return place / "torch"
+
+
+# What of a wheel is needed; the libraries beside it are gigabytes.
+WANTED = (
+    "torch/include/",
+    "torch/utils/cpp_extension.py",
+    "torch/utils/hipify/",
+    "torch/version.py",
+)
 
 
 def version_of(file: Path) -> str:
@@ -67,20 +91,27 @@ def version_of(file: Path) -> str:
 
 def make_headers(torch: Path, include: Path) -> str:
     """Copy the wheel's headers to `include`, with those of HIP that hipify makes of CUDA's."""
+    shutil.copytree(torch / "include", include)
+    if (include / "ATen" / "hip" / "HIPConfig.h").is_file():
+        return f"as ROCm's build has them, {count_of(include)}"
     stage = include.parent / "stage"
     for name, place in PLACES.items():
         shutil.copytree(torch / "include" / name, stage / place)
     run_hipify(torch, stage)
-    shutil.copytree(torch / "include", include)
     for name, place in PLACES.items():
         shutil.copytree(stage / place, include / name, dirs_exist_ok=True)
     shutil.rmtree(stage)
     lines = [f"#define {name}() {value}\n" for name, value in CONFIG.items()]
     config = include / "ATen" / "hip" / "HIPConfig.h"
     config.write_text("#pragma once\n" + "".join(lines) + '#define NVCC_FLAGS_EXTRA ""\n')
+    return count_of(include)
+
+
+def count_of(include: Path) -> str:
+    """Return in words how many headers of HIP there are; too few end the program."""
     found = {name: len(list((include / name / "hip").rglob("*.*h"))) for name in ("ATen", "c10")}
     if min(found.values()) < 10:
-        sys.exit(f"hipify made too few headers of HIP: {found}")
+        sys.exit(f"there are too few headers of HIP: {found}")
     return ", ".join(f"{count} headers in {name}/hip" for name, count in found.items())
 
 

@@ -98,6 +98,18 @@ class Workspace:
             self._built[name] = found  # it stays built for the rest of the run
         return found
 
+    def need(self, name: str) -> Status:
+        """Return the status of what a build sees under the name of a need.
+
+        That is the component which the need stands for, where that one is built.
+        """
+        stands_for = self.plan.component(name).recipe.stands_for
+        if stands_for in self.plan.components:
+            real = self.status(str(stands_for))
+            if real.record is not None:
+                return real
+        return self.status(name)
+
     def forget(self) -> None:
         """Look at the store anew: artifacts were set aside."""
         self._built.clear()
@@ -169,7 +181,7 @@ class Workspace:
         needs: dict[str, str] = {}
         waits = []
         for need in self.plan.needs(name):
-            record = self.status(need).record
+            record = self.need(need).record
             if record is None:
                 waits.append(need)
             elif need != self.plan.root:

@@ -81,7 +81,7 @@ def make_bench(ws: Workspace, component: Component) -> "forge.Bench":
     needs: dict[str, Path] = {}
     toolchains: dict[str, Toolchain] = {}
     for need in component.recipe.needs:
-        record = ws.status(need).record
+        record = ws.need(need).record
         if record is None:
             raise GateError(
                 f"{component.name} needs {need}, which is not built.", fix=f"./doit build_{need}"

@@ -128,6 +128,8 @@ class RawRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     license: str
     output: Output
     verified: Verified
+    stands_for: Name | None = None
+    """A component that this source is used instead of, as long as that one is not built."""
     distribution: str = ""
     """Name of the wheel's distribution, where it is not the component's."""
     build: Build = Build()

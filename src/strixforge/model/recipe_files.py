@@ -137,6 +137,12 @@ def check_joined(recipe: RawRecipe, path: Path) -> None:
             where=f"{path}: needs",
             fix="Remove them, or write steps.",
         )
+    if recipe.stands_for is not None and recipe.output != "source":
+        raise DataError(
+            "only a source stands for another component.",
+            where=f"{path}: stands_for",
+            fix="Remove it.",
+        )
     if recipe.distribution and recipe.output != "wheel":
         raise DataError(
             "only a wheel has a distribution.",
