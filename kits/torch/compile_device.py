@@ -53,8 +53,10 @@ def collect(build: Path, out: Path, objects: list[str]) -> None:
     lines = []
     for name in objects:
         match = PLACE.fullmatch(name)
-        if match is None or not (build / name).is_file():
-            continue
+        if match is None:
+            sys.exit(f"{name} is not where CMake puts the objects of a target")
+        if not (build / name).is_file():
+            continue  # it did not compile; ninja has said so
         place = f"{match['target']}/{match['source'].removesuffix('.hip')}.co"
         (out / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(build / name, out / place)

@@ -1,7 +1,9 @@
 """Single pins: their commits and hashes written into the lock, or asked for again."""
 
+import os
 import re
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -13,6 +15,7 @@ from strixforge.plan.requirements import Locked
 from strixforge.sources import Progress
 from strixforge.sources.cache import Cache
 from strixforge.sources.unpacking import explained, open_tar
+from strixforge.store.lock import exclusive
 from strixforge.workspace import Workspace
 
 MOVED = "moved"
@@ -120,16 +123,22 @@ def set_field(ws: Workspace, pin: AptPin | ArchivePin | GitPin, field: str, valu
     """Write a hash or a commit into its pin in the lock: a root's, or one of this run's stack."""
     import tomlkit
 
-    document = tomlkit.parse(ws.lock.file.read_text(encoding="utf-8"))
-    pins = document["stack"][ws.plan.stack]["pin"]
-    for entry in document.get("root", []) if pin.component == ws.plan.root else pins:
-        if entry["component"] == pin.component and entry["version"] == pin.version:
-            entry[field] = value
-    replace(ws.lock.file, tomlkit.dumps(document))
+    with writing(ws.settings.home):
+        document = tomlkit.parse(ws.lock.file.read_text(encoding="utf-8"))
+        pins = document["stack"][ws.plan.stack]["pin"]
+        for entry in document.get("root", []) if pin.component == ws.plan.root else pins:
+            if entry["component"] == pin.component and entry["version"] == pin.version:
+                entry[field] = value
+        replace(ws.lock.file, tomlkit.dumps(document))
+
+
+def writing(home: Path) -> AbstractContextManager[None]:
+    """Return the lock under which toolchain.lock is read, changed and written."""
+    return exclusive(home / "build" / "toolchain.lock.lock", lambda: None)
 
 
 def replace(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old or the new one."""
-    staged = path.with_name(f".{path.name}.new")
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
     staged.write_text(text, encoding="utf-8")
     staged.replace(path)

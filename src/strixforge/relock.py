@@ -12,7 +12,7 @@ from strixforge.model.lock import Lock
 from strixforge.model.packages import PackageList, list_file, read_packages, render
 from strixforge.model.patch import load_patches
 from strixforge.model.pins import AptPin
-from strixforge.pinning import replace, set_field
+from strixforge.pinning import replace, set_field, writing
 from strixforge.plan.graph import Component
 from strixforge.policy import in_packages
 from strixforge.release.inputs import wheelhouse_requirements
@@ -73,7 +73,9 @@ def lock_patches(home: Path, lock: Lock) -> list[str]:
         for name in found.keys() | lock.patches.keys()
         if found.get(name) != lock.patches.get(name)
     ]
-    if changed:
+    if not changed:
+        return []
+    with writing(home):
         document = tomlkit.parse(lock.file.read_text(encoding="utf-8"))
         table = document.get("patches")
         if table is None:
@@ -82,7 +84,7 @@ def lock_patches(home: Path, lock: Lock) -> list[str]:
             if name in found:
                 table[name] = found[name]
             else:
-                del table[name]
+                table.pop(name, None)
         replace(lock.file, tomlkit.dumps(document))
     return sorted(changed)
 

@@ -1,5 +1,6 @@
 """The tasks of doit, made from the plan."""
 
+import fnmatch
 import functools
 import os
 import re
@@ -65,6 +66,12 @@ def load(home: Path, given: Mapping[str, str]) -> Workspace:
         _refuse_repeated(sys.argv[1:])
         ws = open_workspace(home, given, here=Path(get_initial_workdir()))
         BOARD.warnings = ws.warnings
+        if ws.settings.source is not None and _wanted(ws):
+            raise UsageError(
+                "source= is for prepare_<component> alone; builds take the pinned source.",
+                where=f"source={ws.settings.source}",
+                fix=f"./doit prepare_{_wanted(ws)[0]}",
+            )
         return ws  # noqa: TRY300 - it is short as it is
     except StrixforgeError as error:
         BOARD.error(str(with_words(error, words(given))))
@@ -240,7 +247,15 @@ def _build(ws: Workspace, name: str) -> Task:
 def _wanted(ws: Workspace) -> list[str]:
     """Return the components that the tasks of this command line are about."""
     found: list[str] = []
-    for word in sys.argv[1:]:
+    names = (*ws.plan.components, *ws.plan.devices)
+    tasks = ["wheelhouse", *ws.plan.devices]
+    tasks += [f"{verb}_{name}" for verb in ("build", "shell") for name in names]
+    words = [
+        one
+        for word in sys.argv[1:]
+        for one in (fnmatch.filter(tasks, word) if "*" in word else [word])
+    ]
+    for word in words:
         name = word.removeprefix("build_").removeprefix("shell_")
         if word == "wheelhouse":
             found += ws.plan.shipped()

@@ -78,7 +78,7 @@ class Workspace:
         record = self.status(self.plan.root).record
         if record is None:  # pragma: no cover - _status has looked
             raise GateError(f"the root {self.plan.root} is not unpacked.")
-        return {"kind": "packages", "tree": record.output}
+        return {"kind": "packages", "tree": record.output, "python": self.plan.python.version}
 
     def site_of(self, component: Component) -> Site:
         """Return what the component's source is taken from; a system's lies in the root."""

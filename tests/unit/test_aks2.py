@@ -121,8 +121,8 @@ def entry(offset: int, length: int, name: bytes = b"k\0", name_length: int | Non
         (pack(CONTENT, 3, 0), "entry 0 of the pack's directory lies outside"),
         (pack(CONTENT, 4, DIRECTORY), "entry 3 of the pack's directory"),
         (pack(b"", 0xFFFFFFFF, 0), "entry 0 of the pack's directory needs"),
-        (pack(entry(0, 5) + b"1234", 1, 22), "kernel 0 of the pack needs"),
-        (pack(entry(0xFFFFFFFF, 5), 1, 22), "kernel 0 of the pack needs"),
+        (pack(entry(0, 5) + b"1234", 1, 22), "the kernels of the pack overlap"),
+        (pack(entry(0xFFFFFFFF, 5), 1, 22), "the kernels of the pack overlap"),
         (pack(entry(0, 0, name_length=0xFFFFFFFF), 1, 22), "entry 0 of the pack's directory needs"),
     ],
 )

@@ -49,9 +49,11 @@ def build(ws: Workspace, name: str) -> None:
 
 
 def _build(ws: Workspace, name: str) -> Record:
+    from strixforge.actions.preflight import require_programs
     from strixforge.forge import build as forge
 
     component = ws.plan.component(name)
+    require_programs(ws, [component])
     bench = make_bench(ws, component)
     fetch(ws, name)
     with (

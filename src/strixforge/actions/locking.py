@@ -88,7 +88,7 @@ def _lock_requirements(ws: Workspace, name: str, texts: tuple[str, ...]) -> None
 def _check(ws: Workspace, *, move: bool) -> None:
     """Ask every pin's source again. Raises IntegrityError where one moved, else FetchError."""
     other: list[str] = []
-    moved: list[str] = []
+    moved: dict[str, GitPin] = {}
     silent: list[str] = []
     for name, component in ws.plan.components.items():
         try:
@@ -101,8 +101,7 @@ def _check(ws: Workspace, *, move: bool) -> None:
         BOARD.say(name, said or "nothing to ask")
         if said.startswith(pinning.MOVED):
             if move and isinstance(component.pin, GitPin):
-                BOARD.say("", f"moved to commit {pinning.lock_commit(ws, component.pin)}")
-                moved.append(name)
+                moved[name] = component.pin
             else:
                 other.append(f"{name}: {said}")
     again = f"./doit {ws.settings.words()}"
@@ -120,7 +119,9 @@ def _check(ws: Workspace, *, move: bool) -> None:
             cause="No network, a host that is down, something that was removed, or not resolved.",
             fix=f"{again}lock --check    (where the network has these hosts)",
         )
+    for name, pin in moved.items():  # now that nothing else is wrong
+        BOARD.say(name, f"moved to commit {pinning.lock_commit(ws, pin)}")
     if moved:
-        BOARD.say("lock", f"moved: {', '.join(moved)}; look at `git diff`, then {again}lock")
+        BOARD.say("lock", f"next: look at `git diff`, then {again}lock")
     else:
         BOARD.say("lock", "every pin is what it was")

@@ -150,7 +150,10 @@ def better_stack(ws: Workspace) -> tuple[str, str] | None:
     for name, stack in ws.lock.stacks.items():
         if name == ws.plan.stack or not any(pin.component == "vllm" for pin in stack.pins):
             continue
-        other = load_plan(ws.settings.home, ws.lock, name, ws.plan.arch, {}, stack.root)
+        try:
+            other = load_plan(ws.settings.home, ws.lock, name, ws.plan.arch, {}, stack.root)
+        except StrixforgeError:
+            continue  # its own runs say what is wrong with it
         if not too_large(costs(other.components.values()), memory):
             return name, reason.rstrip(".")
     return None

@@ -26,7 +26,7 @@ def check(ws: Workspace, wanted: list[str]) -> None:
     components = [ws.plan.component(name) for name in missing]
     if any(one.is_built for one in components):
         choose_kind(ws.settings.sandbox)
-        _require_programs(ws, components)
+        require_programs(ws, components)
     if not ws.settings.unchecked:
         _require_fit(ws, costs(components))
 
@@ -45,7 +45,7 @@ def _require_pins(ws: Workspace, names: list[str]) -> None:
         )
 
 
-def _require_programs(ws: Workspace, components: list[Component]) -> None:
+def require_programs(ws: Workspace, components: list[Component]) -> None:
     """Raise HostError for programs that a build calls and the root does not have."""
     wanted = {program: one.name for one in components for program in one.recipe.host}
     if ws.plan.root is None:
@@ -54,7 +54,7 @@ def _require_programs(ws: Workspace, components: list[Component]) -> None:
     else:
         record = ws.status(ws.plan.root).record
         if record is None:
-            return  # it is unpacked first; then this is asked again, for the next component
+            return  # it is unpacked first, and then asked for each component
         tree = ws.store.tree(record.output)
         lacks = {p: n for p, n in wanted.items() if not _in_tree(tree, p)}
         fix = f"Add what brings them to `packages` of the root {ws.plan.root}, then: ./doit lock"
@@ -93,5 +93,5 @@ def _require_fit(ws: Workspace, found: list[Cost]) -> None:
             f"the disk has {size_text(free)} free, and this needs {size_text(needed)} or more.",
             where=str(ws.settings.build),
             cause=", ".join(f"{one.name} {size_text(one.disk)}" for one in found if one.disk),
-            fix=f"Free space, or use another disk: store=/other/disk/store\n{anyway}",
+            fix=f"Free space there, or work in a clone on another disk.\n{anyway}",
         )

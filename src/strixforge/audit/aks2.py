@@ -29,6 +29,7 @@ def members(data: memoryview, budget: Budget) -> Iterator[tuple[str, memoryview]
     if directory > size:
         raise MalformedError(f"a directory of {directory} bytes in a pack of {size}")
     at = 0
+    left = size - directory
     for number in range(count):
         what = f"entry {number} of the pack's directory"
         _, _, offset, length, name_length = _ENTRY.unpack(part(unpacked, at, _ENTRY.size, what))
@@ -36,6 +37,9 @@ def members(data: memoryview, budget: Budget) -> Iterator[tuple[str, memoryview]
         at += _ENTRY.size + name_length
         if at > directory:
             raise MalformedError(f"{what} lies outside of the directory")
+        left -= length
+        if left < 0:
+            raise MalformedError("the kernels of the pack overlap")
         if length:
             text = bytes(name).split(b"\0", 1)[0].decode("utf-8", "replace")
             yield text, part(unpacked, directory + offset, length, f"kernel {number} of the pack")

@@ -78,8 +78,8 @@ class Elf:
             name = bytes(names[header[0] : header[0] + _LONGEST_NAME]).split(b"\0", 1)[0]
             yield Section(name.decode("ascii", "replace"), header[1], self._contents(header))
 
-    def symbol_sizes(self) -> dict[str, int]:
-        """Return the sizes of the functions in the dynamic symbol table, bytes, by name."""
+    def symbol_sizes(self, wanted: set[str]) -> dict[str, int]:
+        """Return the sizes of functions in the dynamic symbol table, bytes, by their names."""
         tables = {one.name: one.data for one in self.sections() if one.name in _SYMBOLS}
         table, names = (tables.get(name, memoryview(b"")) for name in _SYMBOLS)
         found = {}
@@ -88,7 +88,9 @@ class Elf:
             (size,) = struct.unpack_from(f"{self._order}Q", table, offset + 16)
             if info & 0xF == _STT_FUNC and name < len(names):
                 text = bytes(names[name : name + _LONGEST_SYMBOL]).split(b"\0", 1)[0]
-                found[text.decode("ascii", "replace")] = size
+                name_text = text.decode("ascii", "replace")
+                if name_text in wanted:
+                    found[name_text] = size
         return found
 
     def _section_header(self, index: int) -> tuple[int, ...]:

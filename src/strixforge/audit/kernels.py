@@ -56,24 +56,25 @@ def read_kernels(image: memoryview) -> tuple[str, tuple[Kernel, ...]]:
     parsed = elf.Elf(image)
     if parsed.machine != elf.EM_AMDGPU:
         raise MalformedError("not an AMDGPU code object")
-    sizes = parsed.symbol_sizes()
-    kernels = []
+    entries: list[_Entry] = []
     for note in parsed.notes(b"AMDGPU", elf.NT_AMDGPU_METADATA):
         try:
             metadata = msgspec.msgpack.decode(note, type=_Metadata)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedError(f"the kernel metadata cannot be read: {error}") from None
-        kernels += [
-            Kernel(
-                name=one.name,
-                vgprs=one.vgprs,
-                sgprs=one.sgprs,
-                vgpr_spills=one.spills,
-                scratch=one.scratch,
-                lds=one.lds,
-                wavefront=one.wavefront,
-                text=sizes.get(one.name, 0),
-            )
-            for one in metadata.kernels
-        ]
-    return target_of(parsed.flags, parsed.os_abi, parsed.abi_version), tuple(kernels)
+        entries += metadata.kernels
+    sizes = parsed.symbol_sizes({one.name for one in entries})
+    kernels = tuple(
+        Kernel(
+            name=one.name,
+            vgprs=one.vgprs,
+            sgprs=one.sgprs,
+            vgpr_spills=one.spills,
+            scratch=one.scratch,
+            lds=one.lds,
+            wavefront=one.wavefront,
+            text=sizes.get(one.name, 0),
+        )
+        for one in entries
+    )
+    return target_of(parsed.flags, parsed.os_abi, parsed.abi_version), kernels

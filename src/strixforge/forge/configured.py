@@ -3,7 +3,7 @@
 import re
 from pathlib import Path, PurePosixPath
 
-from strixforge.model.checks import ConfigureCheck
+from strixforge.forge.reading import read_text
 from strixforge.model.errors import ConfigureError
 from strixforge.model.recipe import Recipe
 from strixforge.plan import layout
@@ -29,9 +29,9 @@ def check_configured(name: str, recipe: Recipe, arch: str, work: Path, log: Path
     folder = _outside(check.folder, work)
     wanted = {**recipe.cmake, **check.cache}
     failed = _unused(log, recipe.cmake)
-    entries = read_cache(folder / "CMakeCache.txt") if wanted else {}
-    if wanted and not entries:
-        failed.append(f"{check.folder}/CMakeCache.txt is not there, or empty")
+    entries, trouble = read_cache(folder) if wanted else ({}, "")
+    if trouble:
+        failed.append(f"{check.folder}/CMakeCache.txt {trouble}")
     else:
         failed += [
             f"{key} is {entries[key]!r}, not {value!r}"
@@ -40,11 +40,13 @@ def check_configured(name: str, recipe: Recipe, arch: str, work: Path, log: Path
             for key, value in wanted.items()
             if key not in entries or not _same(entries[key], value)
         ]
-    targets, files = _targets(check, folder)
-    if check.offload_arch and targets != {arch}:
-        found = ", ".join(sorted(targets)) or "no target at all"
-        names = ", ".join(check.offload_arch)
-        failed.append(f"device code is configured for {found}, not for {arch} alone ({names})")
+    files = 0
+    for pattern in check.offload_arch:
+        targets, count = _targets(pattern, folder)
+        files += count
+        if targets != {arch}:
+            found = ", ".join(sorted(targets)) or "no target at all"
+            failed.append(f"{pattern}: device code for {found}, not for {arch} alone")
     if failed:
         raise ConfigureError(
             f"CMake did not take what the recipe of {name} gave it.",
@@ -56,13 +58,16 @@ def check_configured(name: str, recipe: Recipe, arch: str, work: Path, log: Path
     return proved + (f", {files} file(s) for {arch} alone" if check.offload_arch else "")
 
 
-def read_cache(path: Path) -> dict[str, str]:
-    """Return the entries of a CMakeCache.txt; none where there is no such file."""
+def read_cache(folder: Path) -> tuple[dict[str, str], str]:
+    """Return the entries of CMakeCache.txt, and why there are none."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_text(folder / "CMakeCache.txt", folder)
     except OSError:
-        return {}
-    return {match["name"]: match["value"] for match in _ENTRY.finditer(text)}
+        return {}, "is not there"
+    except ValueError as error:
+        return {}, str(error)
+    entries = {match["name"]: match["value"] for match in _ENTRY.finditer(text)}
+    return entries, "" if entries else "is empty"
 
 
 def _outside(place: str, work: Path) -> Path:
@@ -101,15 +106,18 @@ def _same(have: str, wanted: str) -> bool:
     return have == wanted
 
 
-def _targets(check: ConfigureCheck, folder: Path) -> tuple[set[str], int]:
+def _targets(pattern: str, folder: Path) -> tuple[set[str], int]:
     """Return the targets that the build's files name, and how many files name any."""
     targets: set[str] = set()
     files = 0
-    for pattern in check.offload_arch:
-        for path in sorted(folder.glob(pattern)):
-            if path.is_file() and not path.is_symlink():
-                text = path.read_text(encoding="utf-8", errors="replace")
-                found = {one for match in _OFFLOAD.findall(text) for one in match.split(",")}
-                targets |= found
-                files += bool(found)
+    for path in sorted(folder.glob(pattern)):
+        try:
+            found = _OFFLOAD.findall(read_text(path, folder))
+        except OSError:
+            continue
+        except ValueError as error:
+            targets.add(f"({path.name} {error})")
+            continue
+        targets |= {one for match in found for one in match.split(",")}
+        files += bool(found)
     return targets, files

@@ -1,8 +1,10 @@
 """What an output must be before it may be published: whole, for the right GPU, linked inside."""
 
+import contextlib
 import hashlib
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -105,11 +107,14 @@ def _check_same(
 def _content(out: Path, path: str) -> str:
     """Return the sha256 of a file of an output, or of the wheel in it; empty where it is not."""
     for wheel in out.glob("*.whl"):
-        with zipfile.ZipFile(wheel) as zipped:
-            if path not in zipped.namelist():
-                return ""
-            with zipped.open(path) as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # typeshed wants more than a reader
+        broken = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, KeyError)
+        with (
+            contextlib.suppress(*broken),
+            zipfile.ZipFile(wheel) as zipped,
+            zipped.open(path) as file,
+        ):
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # typeshed wants more than a reader
+        return ""
     return file_sha256(out / path) if (out / path).is_file() else ""
 
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from strixforge.model.errors import PatchError, UsageError
+from strixforge.model.errors import HostError, PatchError, UsageError
 from strixforge.model.patch import Patch
 from strixforge.plan.graph import Component
 from strixforge.sources import Site, kind_of
@@ -43,7 +43,15 @@ def lay_out_other(given: Path, target: Path, epoch: int) -> None:
     remove_tree(target)
     target.mkdir(parents=True)
     if given.is_dir():
-        shutil.copytree(given, target, symlinks=True, dirs_exist_ok=True)
+        try:
+            shutil.copytree(given, target, symlinks=True, dirs_exist_ok=True)
+        except shutil.Error as error:
+            raise HostError(
+                "some of what is in that folder cannot be copied.",
+                where="\n".join(str(one[0]) for one in error.args[0][:5]),
+                cause="Only files, folders and links that you may read are a source.",
+                fix="Remove it from a copy, and give that one.",
+            ) from None
     else:
         unpack_archive(given, target)
     normalise(target)

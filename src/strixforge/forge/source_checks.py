@@ -4,11 +4,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from strixforge.forge.reading import read_text
 from strixforge.model.checks import SourceCheck
 from strixforge.model.errors import SourceError
-
-_LARGEST = 64 << 20
-"""Bytes of one file that are read."""
 
 
 def check_source(name: str, checks: Iterable[SourceCheck], source: Path) -> int:
@@ -41,10 +39,12 @@ def _failed(check: SourceCheck, source: Path) -> str:
     ]
     if not files:
         return "no such file in the source."
-    too_large = [path for path in files if path.stat().st_size > _LARGEST]
-    if too_large:
-        return f"{too_large[0].relative_to(source)} is larger than {_LARGEST >> 20} MiB."
-    texts = (path.read_text(encoding="utf-8", errors="replace") for path in files)
+    texts = []
+    for path in files:
+        try:
+            texts.append(read_text(path, source))
+        except (OSError, ValueError) as error:
+            return f"{path.relative_to(source)} {error}."
     found = any(re.search(check.has or check.lacks, text, re.MULTILINE) for text in texts)
     if check.has and not found:
         return f"'{check.has}' is not in it."

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
+from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
@@ -76,10 +77,16 @@ def _applies(requirement: Requirement, python: Python, extra: str) -> bool:
     """Say whether a requirement counts: without an extra, or only because of that one."""
     if requirement.marker is None:
         return not extra
-    with_extra = requirement.marker.evaluate({**python.markers(), "extra": extra})
-    return with_extra and (
-        not extra or not requirement.marker.evaluate({**python.markers(), "extra": ""})
-    )
+    try:
+        return _marked(requirement.marker, python, extra)
+    except (UndefinedComparison, UndefinedEnvironmentName):
+        return False  # pip cannot compare it either
+
+
+def _marked(marker: Marker, python: Python, extra: str) -> bool:
+    """Say whether a marker holds: for no extra, or because of this one."""
+    with_extra = marker.evaluate({**python.markers(), "extra": extra})
+    return with_extra and (not extra or not marker.evaluate({**python.markers(), "extra": ""}))
 
 
 def _parsed(texts: Iterable[str]) -> dict[NormalizedName, set[str]]:

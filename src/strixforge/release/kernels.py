@@ -19,6 +19,13 @@ class Unit:
     kernels: tuple[Kernel, ...]
 
 
+def _leads_out(place: str, folder: Path) -> bool:
+    """Say whether a path of the list is no regular file of the output."""
+    path = folder / place
+    inside = path.resolve().is_relative_to(folder.resolve())
+    return path.is_symlink() or not inside or not path.is_file()
+
+
 def read_units(folder: Path) -> list[Unit]:
     """Return every source of a device check, by name. Raises GateError for what cannot be read."""
     units = []
@@ -31,6 +38,11 @@ def read_units(folder: Path) -> list[Unit]:
             where=str(folder / "seconds.tsv"),
             fix="Its steps must write a line for each: seconds, a tab, the path.",
         ) from None
+    if not listed or any(_leads_out(place, folder) for _, place in listed):
+        raise GateError(
+            "the device check lists no code object, or one that is not its own.",
+            where=str(folder / "seconds.tsv"),
+        )
     for seconds, place in listed:
         try:
             target, kernels = read_kernels(memoryview((folder / place).read_bytes()))

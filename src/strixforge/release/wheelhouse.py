@@ -191,7 +191,9 @@ def _left_out(plan: Plan) -> dict[str, tuple[str, ...]]:
 def _names_left_out(plan: Plan) -> dict[str, list[str]]:
     """Return the same as names alone, for the installer, which asks pip whether all is there."""
     return {
-        name: sorted({canonicalize_name(Requirement(text).name) for text in texts})
+        name: sorted(
+            {canonicalize_name(one.name) for one in map(Requirement, texts) if not one.extras}
+        )
         for name, texts in _left_out(plan).items()
     }
 

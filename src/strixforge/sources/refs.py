@@ -63,6 +63,7 @@ def _git(arguments: list[str], url: str, seconds: int) -> str:
             env=git_environment(),
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
             timeout=seconds,
         )

@@ -73,9 +73,10 @@ def unpack_archive(
             with archive.open("rb") as file:
                 unpack_tar(file, raw, guard)
     entries = list(raw.iterdir())
+    if guard.missed:
+        raise _damaged(archive, f"no member matches {', '.join(sorted(guard.missed))}")
     if not entries:
-        why = f"no member matches {', '.join(only)}" if only else "it is empty"
-        raise _damaged(archive, why)
+        raise _damaged(archive, "it is empty")
     top = entries[0] if len(entries) == 1 and _is_folder(entries[0]) else raw
     # Under a name that no link can guess: one that leaves the folder cannot come back in by it.
     whole = top.rename(work / uuid.uuid4().hex)
@@ -170,6 +171,8 @@ class Guard:
         """`archive` is the name for messages; the bounds are those of all members together."""
         self.archive = archive
         self._only = only
+        self.missed = set(only)
+        """Patterns of `only` that no member has matched yet."""
         self._left = max_bytes
         self._members = max_members
         self._links: set[PurePosixPath] = set()
@@ -177,7 +180,9 @@ class Guard:
 
     def wants(self, name: str) -> bool:
         """Say whether a member is to be unpacked."""
-        return not self._only or any(fnmatch(name, pattern) for pattern in self._only)
+        hits = {pattern for pattern in self._only if fnmatch(name, pattern)}
+        self.missed -= hits
+        return not self._only or bool(hits)
 
     def admit(self, name: str, size: int) -> PurePosixPath:
         """Return the member's path. Raises ArchiveError for an unsafe one."""

@@ -163,9 +163,11 @@ def make_environment(prefix: Path, manifest: dict[str, Any]) -> None:
     for command in commands:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         said = (done.stdout + done.stderr).strip().splitlines()
-        if command[-1] == "check":
-            said = [line for line in said if not _left_out(line, manifest.get("without", {}))]
-        if done.returncode and (said or command[-1] != "check"):
+        without = manifest.get("without", {})
+        meant = command[-1] == "check" and done.returncode == 1 and bool(said)
+        if meant:  # pip found something: what of it is not left out on purpose
+            said = [line for line in said if not _left_out(line, without)]
+        if done.returncode and (said or not meant):
             what = f"{' '.join(command[2:6])} … ended with {done.returncode}."
             stop(5, what, *said[-8:])
 

@@ -18,7 +18,7 @@ _DOWNLOADS = 8  # at once
 def digest(pin: AptPin, site: Site) -> str:
     """Return the hash of the list of packages. Raises UnpinnedError or IntegrityError for it."""
     load_packages(site.home, pin)
-    return f"apt:{pin.sha256}"
+    return f"apt:{pin.sha256}" + (f" {pin.folder}" if pin.folder else "")
 
 
 def missing(pin: AptPin, site: Site) -> bool:
