@@ -113,7 +113,10 @@ def _content(out: Path, path: str) -> str:
             zipfile.ZipFile(wheel) as zipped,
             zipped.open(path) as file,
         ):
-            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # typeshed wants more than a reader
+            digest = hashlib.sha256()
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+            return digest.hexdigest()
         return ""
     return file_sha256(out / path) if (out / path).is_file() else ""
 
