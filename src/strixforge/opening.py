@@ -8,11 +8,11 @@ from pathlib import Path
 from strixforge.host.gpu import find_host
 from strixforge.model import conditions
 from strixforge.model.errors import DataError, IntegrityError, PolicyError, UnpinnedError
-from strixforge.model.loading import nearest
 from strixforge.model.lock import Lock, load_lock
 from strixforge.model.packages import list_file, load_packages
 from strixforge.model.pins import AptPin, LocalPin, SystemPin
 from strixforge.model.policy import load_policy
+from strixforge.model.recipe_files import check_names, component_names
 from strixforge.plan.graph import load_plan
 from strixforge.policy import (
     Policy,
@@ -69,20 +69,16 @@ def _check_together(lock: Lock, settings: Settings) -> None:
     """Raise PolicyError where the chosen pins are not of one set."""
     pins = lock.stack(settings.stack).choose(settings.versions, file=lock.file)
     versions = {name: pin.version for name, pin in pins.items()}
-    known = {path.stem for path in (settings.home / "recipes").glob("**/*.toml")}
+    known = component_names(settings.home / "recipes")
     for one in lock.together:
-        for name in conditions.names(one.pins) - known:
-            raise DataError(
-                f"a set names '{name}', which has no recipe.",
-                where=f"{lock.file}: together ({one.id})",
-                fix=nearest(name, known),
-            )
+        where = f"{lock.file}: together ({one.id})"
+        check_names(conditions.names(one.pins), known, what="a set", where=where)
         if misfits := one.misfits(versions):
             names = sorted({name for text in misfits for name in conditions.names([text])})
             have = ", ".join(f"{name} {versions[name]}" for name in names)
             raise PolicyError(
                 f"the pins of stack {settings.stack} do not fit each other: set {one.id}.",
-                where=f"{lock.file}: together ({one.id})",
+                where=where,
                 cause=f"With {one.pins[0]} go {', '.join(misfits)}; chosen: {have}.\n"
                 f"source: {one.source}",
                 fix="Choose versions of one set, or add the set that you know to work.",

@@ -102,3 +102,9 @@ def test_an_unpacked_toolchain_that_says_it_is_7_0_1_is_never_published(
     rocm.add("rocm", output="toolchain", version="6.4.4", pin=pin)
     rocm.doit("build_rocm").check(12, "rule rocm-7.0.1")
     assert not list(rocm.store.glob("objects/*"))
+
+
+def test_a_combination_that_names_no_component_is_told(rocm: Project) -> None:
+    """The project's own rules speak of components that this small one does not have."""
+    text = rocm.doit("policy").check(0, "never used: ", "(rocm-7.0.1)")
+    assert "never applies: no recipe for pytorch, vllm" in text

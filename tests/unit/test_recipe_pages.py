@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from strixforge.model import conditions
 from strixforge.model.lock import load_lock
 from strixforge.model.pins import LocalPin, SystemPin
 from strixforge.model.policy import load_policy
 from strixforge.model.recipe import Build, RawRecipe
-from strixforge.model.recipe_files import load_recipe
+from strixforge.model.recipe_files import component_names, load_recipe
 
 HOME = Path(__file__).parents[2]
 PAGES = HOME / "docs" / "reference" / "recipes"
@@ -102,6 +103,7 @@ def test_every_set_and_combination_names_its_sources() -> None:
     for one in rules.combinations:
         assert all(len(source) > 5 for source in one.sources)
         assert one.verdict != "refuse" or one.confidence == "A"
+        assert conditions.names(one.pins) <= component_names(HOME / "recipes"), one.id
 
 
 def test_the_lock_gives_no_value_without_a_recipe() -> None:

@@ -55,14 +55,17 @@ def collect(ws: Workspace) -> None:
         if waited and wheelhouse_current(ws):
             BOARD.say("wheelhouse", f"made by the other run: {place}")
             return
-        items = wheelhouse.collect(ws.plan, records, needed, ws.store, ws.cache, place)
+        made = wheelhouse.collect(ws.plan, records, needed, ws.store, ws.cache, place)
         write_state(place, _state_file(ws), wheelhouse_inputs(ws.plan, records, needed))
-    counts = wheelhouse.summary(items)
+    counts = wheelhouse.summary(made.items)
     BOARD.say(
         "wheelhouse",
         f"{counts['wheels']} wheels and {counts['prefixes']} prefixes, "
         f"{counts['bytes'] / 1e6:.1f} MB: {place}",
     )
+    BOARD.say("", f"{made.dependencies.held} requirements of its wheels are met by its wheels")
+    for unused in made.dependencies.unused:
+        BOARD.say("warning", f"`without` leaves out {unused}, which does not ask for it")
 
 
 def say_next(ws: Workspace) -> None:

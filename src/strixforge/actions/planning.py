@@ -7,7 +7,7 @@ from strixforge.model.packages import load_packages
 from strixforge.model.pins import AptPin, SystemPin
 from strixforge.model.sizes import size_text
 from strixforge.plan.forecast import costs, too_large
-from strixforge.plan.graph import Component, load_plan
+from strixforge.plan.graph import Component, Plan, load_plan
 from strixforge.sources import kind_of
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
@@ -132,15 +132,8 @@ def _forecast(ws: Workspace) -> list[str]:
 
 def better_stack(ws: Workspace) -> tuple[str, str] | None:
     """Return another stack that fits this machine better, and why; None where none does."""
-    reason = ""
-    host = find_host()
-    for component in ws.plan.components.values():
-        if component.recipe.output == "toolchain" and not ws.settings.elsewhere:
-            place = f"pin of {component.name}"
-            refusal = ws.policy.check_host(component.pin.version, host.gpus, ws.plan.arch, place)[1]
-            if refusal is not None and not isinstance(component.pin, SystemPin):
-                reason = refusal.what
     memory = machine.memory()
+    reason = "" if ws.settings.elsewhere else _refused_here(ws, ws.plan)
     heavy = too_large(costs(ws.plan.components.values()), memory)
     if not reason and heavy:
         names = ", ".join(one.name for one in heavy)
@@ -154,9 +147,25 @@ def better_stack(ws: Workspace) -> tuple[str, str] | None:
             other = load_plan(ws.settings.home, ws.lock, name, ws.plan.arch, {}, stack.root)
         except StrixforgeError:
             continue  # its own runs say what is wrong with it
-        if not too_large(costs(other.components.values()), memory):
+        if too_large(costs(other.components.values()), memory):
+            continue
+        if ws.settings.elsewhere or not _refused_here(ws, other):
             return name, reason.rstrip(".")
     return None
+
+
+def _refused_here(ws: Workspace, plan: Plan) -> str:
+    """Return why the policy refuses a stack on this machine, or nothing."""
+    host = find_host()
+    for component in plan.components.values():
+        pin = component.pin
+        if component.recipe.output == "toolchain" and not isinstance(pin, SystemPin):
+            place = f"pin of {component.name}"
+            refusal = ws.policy.check_host(pin.version, host.gpus, plan.arch, place)[1]
+            if refusal is not None:
+                return refusal.what
+    refusal = ws.policy.check_combinations(plan.versions(), plan.arch, host)[1]
+    return refusal.what if refusal is not None else ""
 
 
 def _better(ws: Workspace) -> list[str]:

@@ -5,6 +5,8 @@ import datetime as dt
 from strixforge.actions import collecting
 from strixforge.actions.planning import better_stack, root_in_words, state_of
 from strixforge.host.gpu import find_host
+from strixforge.model import conditions
+from strixforge.model.recipe_files import component_names
 from strixforge.plan.explain import differences
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
@@ -50,6 +52,11 @@ def policy(ws: Workspace) -> None:
         BOARD.say("not known", "no combination of policy.toml is this one")
     if host is not None and host.gpus.of(ws.plan.arch) is None:
         BOARD.write(f"no {ws.plan.arch} here: what depends on kernel and firmware is left out")
+    known = component_names(ws.settings.home / "recipes")
+    for one in rules.combinations:
+        if unknown := conditions.names(one.pins) - known:
+            names = ", ".join(sorted(unknown))
+            BOARD.say("warning", f"{one.id} never applies: no recipe for {names}")
     never = [f"{', '.join(r.products)} {', '.join(r.releases)} ({r.id})" for r in rules.releases]
     BOARD.write(f"never used: {'; '.join(never)}")
 

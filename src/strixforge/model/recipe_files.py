@@ -1,6 +1,6 @@
 """recipes/<component>.toml: where a recipe lies, and what every recipe must be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -37,6 +37,19 @@ def recipe_file(recipes: Path, stack: str, component: str) -> Path:
     )
 
 
+def component_names(recipes: Path) -> frozenset[str]:
+    """Return the name of every component that has a recipe, of whatever stack."""
+    return frozenset(path.stem for path in recipes.glob("**/*.toml"))
+
+
+def check_names(named: Iterable[str], known: Set[str], *, what: str, where: str) -> None:
+    """Raise DataError for a name without a recipe: misspelt, it would never hold, nor say so."""
+    for name in sorted(set(named) - known):
+        raise DataError(
+            f"{what} names '{name}', which has no recipe.", where=where, fix=nearest(name, known)
+        )
+
+
 def load_recipe(path: Path) -> RawRecipe:
     """Read one recipe. Raises DataError naming file and key."""
     recipe = convert(read_toml(path), RawRecipe, file=path, key="")
@@ -48,6 +61,15 @@ def load_recipe(path: Path) -> RawRecipe:
                 f"'{requirement}' is not a requirement: {reason}.",
                 where=f"{path}: {key}",
                 fix="Write a name and a specifier, such as cmake>=3.27,<5.",
+            )
+    for key, text in _left_out(recipe):
+        asked = Requirement(text)
+        if asked.specifier or asked.marker:
+            raise DataError(
+                f"'{text}' is more than a name and its extras.",
+                where=f"{path}: {key}",
+                cause="What a stack does without is left out at every version.",
+                fix="Write it as cupy, or ray[cgraph] for what an extra asks for.",
             )
     for number, one in enumerate(recipe.when):
         for text in one.pins:
@@ -70,9 +92,15 @@ def _requirements(recipe: RawRecipe) -> Iterator[tuple[str, str]]:
     for key, build in builds:
         yield from ((f"{key}.python", one) for one in build.python)
     yield from (("runtime", one) for one in recipe.runtime)
-    yield from (("without", one) for one in recipe.without)
     for i, when in enumerate(recipe.when):
         yield from ((f"when[{i}].runtime", one) for one in when.runtime)
+    yield from _left_out(recipe)
+
+
+def _left_out(recipe: RawRecipe) -> Iterator[tuple[str, str]]:
+    """Yield each requirement that the stack does without, with its key."""
+    yield from (("without", one) for one in recipe.without)
+    for i, when in enumerate(recipe.when):
         yield from ((f"when[{i}].without", one) for one in when.without)
 
 

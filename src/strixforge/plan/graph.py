@@ -13,7 +13,13 @@ from strixforge.model.lock import HOST, Lock
 from strixforge.model.patch import Patch, load_patches
 from strixforge.model.pins import Pin, SystemPin
 from strixforge.model.recipe import RawRecipe
-from strixforge.model.recipe_files import check_joined, load_recipe, recipe_file
+from strixforge.model.recipe_files import (
+    check_joined,
+    check_names,
+    component_names,
+    load_recipe,
+    recipe_file,
+)
 from strixforge.plan.device import DEVICE, device_recipe
 from strixforge.plan.python import Python, root_python, running
 from strixforge.plan.requirements import Requirements, load_requirements
@@ -213,22 +219,14 @@ def _load_component(
 ) -> Component:
     path = recipe_file(home / "recipes", stack, name)
     raw = load_recipe(path)
-    known = {file.stem for file in (home / "recipes").glob("**/*.toml")}
+    known = component_names(home / "recipes")
     applied, skipped = [], []
     for one in raw.when:
-        for other in conditions.names(one.pins) - known:
-            raise DataError(
-                f"[[when]] names '{other}', which has no recipe.",
-                where=f"{path}: when.pins",
-                fix=nearest(other, known),
-            )
+        named = conditions.names(one.pins)
+        check_names(named, known, what="[[when]]", where=f"{path}: when.pins")
     for patch in load_patches(home / "patches" / name):
-        for other in patch.names() - known:  # a misspelt name would never apply, and never say so
-            raise DataError(
-                f"Applies-To names '{other}', which has no recipe.",
-                where=f"{patch.path}: Applies-To",
-                fix=nearest(other, known),
-            )
+        where = f"{patch.path}: Applies-To"
+        check_names(patch.names(), known, what="Applies-To", where=where)
         use = patch.use(name, versions)
         if use == "apply":
             applied.append(patch)

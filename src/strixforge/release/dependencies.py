@@ -5,7 +5,7 @@ Nothing is resolved when a wheelhouse is installed, so what is missing would sho
 
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.parser import BytesHeaderParser
 from pathlib import Path
@@ -19,6 +19,16 @@ from strixforge.model.errors import GateError
 from strixforge.plan.python import Python
 
 
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """What came out of a check that found nothing missing."""
+
+    held: int
+    """How many requirements are met by a wheel that is there."""
+    unused: tuple[str, ...]
+    """What is left out though nothing asks for it: `ray of vllm`."""
+
+
 @dataclass(slots=True)
 class _Wheel:
     name: NormalizedName
@@ -30,8 +40,8 @@ class _Wheel:
 
 def check_dependencies(
     wheels: Iterable[Path], python: Python, without: Mapping[str, Iterable[str]]
-) -> int:
-    """Check that the wheels are all that they ask for. Returns how many requirements held.
+) -> Dependencies:
+    """Check that the wheels are all that they ask for.
 
     `without` names what a distribution's recipe leaves out: `cupy`, or an extra, `ray[cgraph]`.
     Raises GateError.
@@ -70,7 +80,21 @@ def check_dependencies(
             fix="Add it to `runtime` of the recipe that needs it, then: ./doit lock\n"
             "If the stack does without it: `without` in that recipe, and its page says why.",
         )
-    return held
+    return Dependencies(held, tuple(_unused(known, left_out)))
+
+
+def _unused(
+    known: Mapping[NormalizedName, _Wheel],
+    left_out: Mapping[NormalizedName, Mapping[NormalizedName, set[str]]],
+) -> Iterator[str]:
+    """Yield what is left out of a wheel that does not ask for it, whatever its markers say."""
+    for name, without in left_out.items():
+        wheel = known.get(name)
+        asked = {} if wheel is None else _parsed(wheel.requires)
+        for other, extras in without.items():
+            if other not in asked or not extras <= asked[other]:
+                what = f"{other}[{','.join(sorted(extras))}]" if extras else other
+                yield f"{what} of {name}"
 
 
 def _applies(requirement: Requirement, python: Python, extra: str) -> bool:
@@ -90,10 +114,9 @@ def _marked(marker: Marker, python: Python, extra: str) -> bool:
 
 
 def _parsed(texts: Iterable[str]) -> dict[NormalizedName, set[str]]:
-    """Return the names that are left out, each with the extras that are; none means the whole."""
+    """Return the names in requirements, each with all extras that are asked for of it."""
     found: dict[NormalizedName, set[str]] = {}
-    for text in texts:
-        requirement = Requirement(text)
+    for requirement in filter(None, map(_requirement, texts)):
         found.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
     return found
 

@@ -23,7 +23,7 @@ from strixforge.plan.python import Python
 from strixforge.plan.requirements import Locked
 from strixforge.release import locks
 from strixforge.release.activation import render_activation
-from strixforge.release.dependencies import check_dependencies
+from strixforge.release.dependencies import Dependencies, check_dependencies
 from strixforge.release.glibc import highest_glibc
 from strixforge.release.inputs import INSTALLER, TEMPLATES, wheelhouse_inputs
 from strixforge.release.python import needed_python
@@ -45,6 +45,14 @@ class Item:
     """{"built": component, "version", "key", "output"}, {"index": name, ...}, or {"strixforge"}."""
 
 
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A wheelhouse that was made."""
+
+    items: tuple[Item, ...]
+    dependencies: Dependencies
+
+
 def collect(
     plan: Plan,
     records: dict[str, Record],
@@ -52,7 +60,7 @@ def collect(
     store: Store,
     cache: Cache,
     place: Path,
-) -> list[Item]:
+) -> Collected:
     """Make the wheelhouse at `place`, replacing an older one when the new one is complete.
 
     The caller holds the lock of `place`.
@@ -70,7 +78,8 @@ def collect(
         items += _from_index(runtime, plan.python, cache, staged)
         _check(staged, plan, items)
         wheels = [item for item in items if item.path.startswith("wheels/")]
-        check_dependencies((staged / one.path for one in wheels), plan.python, _left_out(plan))
+        files = [staged / one.path for one in wheels]
+        dependencies = check_dependencies(files, plan.python, _left_out(plan))
         texts = {
             "requirements.txt": locks.requirements(wheels),
             "pylock.toml": locks.pylock(wheels),
@@ -100,7 +109,7 @@ def collect(
         (staged / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
         normalise(staged)
         _put(staged, place)
-    return items
+    return Collected(tuple(items), dependencies)
 
 
 def _put(staged: Path, place: Path) -> None:
@@ -219,7 +228,7 @@ def _item(staged: Path, path: str, origin: dict[str, str]) -> Item:
     return Item(path, file_sha256(file), file.stat().st_size, origin)
 
 
-def summary(items: list[Item]) -> dict[str, Any]:
+def summary(items: tuple[Item, ...]) -> dict[str, Any]:
     """Return counts and bytes for the last line that a person reads."""
     return {
         "wheels": sum(item.path.startswith("wheels/") for item in items),

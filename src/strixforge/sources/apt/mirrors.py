@@ -43,7 +43,9 @@ def mirror_hint(name: str) -> str:
     """Return what to type next when no address of a repository answers as it should."""
     return (
         f"Check the network, and `suite` and `url` of [repository.{name}]. Another mirror: "
-        "give the command again with mirror=ADDRESS"
+        "give the command again with mirror=ADDRESS\n"
+        "It takes the place of those that apt is told to use: where a stack needs Debian's archive "
+        'and Ubuntu\'s, mirror="ADDRESS ADDRESS"'
     )
 
 
