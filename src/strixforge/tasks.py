@@ -1,5 +1,6 @@
 """The tasks of doit, made from the plan."""
 
+import atexit
 import fnmatch
 import functools
 import os
@@ -62,6 +63,7 @@ def load(home: Path, given: Mapping[str, str]) -> Workspace:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _as_interrupt)
+    atexit.register(_ends)
     try:
         _refuse_repeated(sys.argv[1:])
         ws = open_workspace(home, given, here=Path(get_initial_workdir()))
@@ -98,6 +100,12 @@ def _as_interrupt(signum: int, frame: object) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(InterruptedRunError.exit_code))
     raise KeyboardInterrupt
+
+
+def _ends() -> None:
+    """Let no late Ctrl-C change the exit code: Python takes its handlers away before it ends."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def all_tasks(ws: Workspace) -> Iterator[Task]:

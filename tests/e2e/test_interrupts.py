@@ -58,6 +58,18 @@ def test_a_second_ctrl_c_does_no_harm(sleeper: Project) -> None:
         os.kill(run.process.pid, signal.SIGINT)
         os.kill(run.process.pid, signal.SIGINT)
         run.wait(20).check(130)
+
+
+def test_a_ctrl_c_that_is_held_down_changes_no_exit_code(sleeper: Project) -> None:
+    """Also the last one, which comes when Python takes itself down."""
+    with sleeper.started("build_above") as run:
+        poll(lambda: asleep(sleeper), "asleep")
+        for _ in range(20_000):
+            if run.process.poll() is not None:
+                break
+            os.kill(run.process.pid, signal.SIGINT)
+            time.sleep(0.001)
+        run.wait(20).check(130)
         poll(lambda: not sleeper.processes(), "every process gone", 5)
 
 
