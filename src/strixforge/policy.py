@@ -94,6 +94,17 @@ class Policy:
             if one.fits_stack(versions, arch) and (not one.asks_host or _on(host, one, arch))
         ]
 
+    def on_its_machine(
+        self, release: str, versions: Mapping[str, str], arch: str
+    ) -> list[HostRule | Combination]:
+        """Return what would count on a machine that runs the stack, as far as its kernel fits.
+
+        `release` is the toolchain's version, or an empty text where the stack has none.
+        """
+        hosts = [one for one in self._hosts if one.gpu == arch and release and one.fits(release)]
+        asking = [one for one in self._combinations if one.asks_host]
+        return [*hosts, *(one for one in asking if one.fits_stack(versions, arch))]
+
     def check_combinations(
         self, versions: Mapping[str, str], arch: str, host: Host | None
     ) -> tuple[list[str], PolicyError | None]:
@@ -200,7 +211,8 @@ def in_choice(versions: Mapping[str, str], place: str = "") -> list[Evidence]:
         if name in PRODUCTS:
             found.append(Evidence(name, version, where))
         found += in_location(f"{name}-{version}", where)
-    return found
+    cure = "" if place else "Leave it out: the lock's own pins are then used."
+    return [replace(one, cure=cure) for one in found]
 
 
 def in_environment(environ: Mapping[str, str]) -> list[Evidence]:

@@ -194,7 +194,7 @@ def _jobs(text: str) -> int | None:
     if not text:
         return None
     if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
-        raise UsageError(f"'{text}' is not a number of jobs.", where="jobs", fix="jobs=4")
+        raise UsageError(f"'{text}' is not a number of jobs.", where="jobs", fix="jobs=2")
     return int(text)
 
 

@@ -28,12 +28,20 @@ from strixforge.actions import (
 )
 from strixforge.actions.shown import shown, with_words
 from strixforge.model.errors import InterruptedRunError, StrixforgeError, UsageError
+from strixforge.model.loading import nearest
+from strixforge.model.lock import Stack
 from strixforge.opening import open_workspace
 from strixforge.settings import words
+from strixforge.ui import PREFLIGHT
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
 
 Task = dict[str, Any]
+# doit's own commands.
+_DOIT = frozenset(
+    {"auto", "clean", "dumpdb", "forget", "help", "ignore", "info", "list", "reset-dep", "run"}
+    | {"strace", "tabcompletion"}
+)
 
 
 def config() -> dict[str, Any]:
@@ -50,6 +58,7 @@ def config() -> dict[str, Any]:
         "backend": "sqlite3",
         "reporter": Reporter,
         "par_type": "thread",
+        "continue": True,
         "num_process": 8,
         "sort": "definition",
         "verbosity": 2,
@@ -74,6 +83,7 @@ def load(home: Path, given: Mapping[str, str]) -> Workspace:
                 where=f"source={ws.settings.source}",
                 fix=f"./doit prepare_{_wanted(ws)[0]}",
             )
+        _refuse_unknown(ws, sys.argv[1:])
         return ws  # noqa: TRY300 - it is short as it is
     except StrixforgeError as error:
         BOARD.error(str(with_words(error, words(given))))
@@ -92,6 +102,36 @@ def _refuse_repeated(words: list[str]) -> None:
                 cause="doit would leave out, silently, what comes after the second one.",
                 fix="Name each task once.",
             )
+
+
+def _refuse_unknown(ws: Workspace, words: list[str]) -> None:
+    """Raise UsageError for the first word that is no task, where only tasks can stand.
+
+    Behind an option stands its value, perhaps; doit knows, and says what it does not know itself.
+    """
+    if words[:1] == ["-f"]:  # which the wrapper puts there
+        words = words[2:]
+    words = [word for word in words if "=" not in word]
+    if not words or words[0] in _DOIT or any(one.startswith("-") for one in words):
+        return
+    known = {task["basename"] for task in all_tasks(ws)}
+    for word in words:
+        if word in known or any(one in word for one in ":*"):
+            continue
+        others = [name for name, stack in ws.lock.stacks.items() if _has_task(stack, word)]
+        raise UsageError(
+            f"there is no task '{word}' in stack {ws.plan.stack}.",
+            where="command line",
+            fix=f"./doit stack={others[0]} {word}"
+            if others
+            else f"{nearest(word, known)}\n./doit {ws.settings.words()}list    (shows all tasks)",
+        )
+
+
+def _has_task(stack: Stack, word: str) -> bool:
+    """Say whether a task is about a component that a stack pins."""
+    verb, _, name = word.partition("_")
+    return verb in ("build", "prepare", "shell") and name in {pin.component for pin in stack.pins}
 
 
 def _as_interrupt(signum: int, frame: object) -> None:
@@ -210,7 +250,7 @@ def _fetch(ws: Workspace) -> Iterator[Task]:
     for name in (*ws.plan.components, *ws.plan.devices):
         yield {
             "basename": f"_sources_{name}",
-            "task_dep": ["_preflight"],
+            "task_dep": [PREFLIGHT],
             "actions": [_action(fetching.fetch, ws, name)],
             "uptodate": [functools.partial(_not, fetching.needs_fetch, ws, name)],
             "io": {"capture": False},
@@ -220,7 +260,7 @@ def _fetch(ws: Workspace) -> Iterator[Task]:
 def _before(ws: Workspace) -> Iterator[Task]:
     """Yield what runs before anything is built."""
     yield {
-        "basename": "_preflight",
+        "basename": PREFLIGHT,
         "actions": [_action(preflight.check, ws, _wanted(ws))],
         "io": {"capture": False},
     }
@@ -228,7 +268,7 @@ def _before(ws: Workspace) -> Iterator[Task]:
         "basename": "_sources_wheelhouse",
         "actions": [_action(fetching.fetch_runtime, ws)],
         "uptodate": [functools.partial(_not, fetching.lacks_runtime, ws)],
-        "task_dep": ["_preflight"],
+        "task_dep": [PREFLIGHT],
         "io": {"capture": False},
     }
 
@@ -240,7 +280,7 @@ def _build(ws: Workspace, name: str) -> Task:
         "doc": component.recipe.summary,
         "actions": [_action(building.build, ws, name)],
         "task_dep": [
-            "_preflight",
+            PREFLIGHT,
             f"_sources_{name}",
             *_sources_of_run(ws),
             *(f"build_{need}" for need in ws.plan.needs(name)),

@@ -56,9 +56,28 @@ def test_the_command_line_is_heard_before_the_environment(project: Project) -> N
     project.doit("build_working", env={"STRIXFORGE_STACK": "tinny"}).check(0)
 
 
-def test_an_unknown_task_keeps_doits_own_exit_code(project: Project) -> None:
+def test_an_unknown_task_is_told_the_nearest(project: Project) -> None:
     project.add("working")
-    project.doit("build_wroking").check(3, "build_wroking")
+    project.doit("build_wroking").check(11, "no task 'build_wroking'", "mean 'build_working'?")
+    project.doit("build_working", "shel_working").check(11, "mean 'shell_working'?")
+    assert not list(project.store.glob("objects/*"))
+
+
+def test_a_task_of_another_stack_is_told_with_that(project: Project) -> None:
+    project.add("working")
+    with (project.home / "toolchain.lock").open("a") as file:
+        file.write('[stack.other]\nsummary = "s"\n[[stack.other.pin]]\ncomponent = "far"\n')
+        file.write('version = "1"\nsource = "local"\npath = "examples/far"\nepoch = 1600000000\n')
+    done = project.doit("build_far")
+    done.check(11, "no task 'build_far'")
+    assert "./doit stack=other build_far" in done.text
+
+
+def test_what_only_doit_can_read_keeps_its_exit_code(project: Project) -> None:
+    project.add("working")
+    project.doit("-n", "2", "build_wroking").check(3, "build_wroking")
+    project.doit("list").check(0, "build_working")
+    project.doit("build_work*").check(0)
 
 
 @pytest.mark.parametrize("name", ["toolchain.lock", "policy.toml", "recipes/working.toml"])

@@ -65,10 +65,18 @@ def test_a_failing_step_is_shown_with_all_that_helps(project: Project) -> None:
     project.doit("build_fine").check(0, "up to date")
 
 
+def test_the_reason_below_a_line_of_cmake_is_shown(project: Project) -> None:
+    lines = ["CMake Error at CMakeLists.txt:34 (message):", "  no gfx1151 here", "", "Call Stack:"]
+    project.add("failing", "; ".join(f"echo '{line}' >&2" for line in lines) + "; exit 1")
+    text = project.doit("build_failing").check(19, lines[0], "  no gfx1151 here")
+    block = text[text.index("log: ", text.index("Build failed")) :]
+    assert "Call Stack" not in block
+
+
 def test_the_components_above_a_failure_are_named(project: Project) -> None:
     project.add("failing", "exit 3")
     project.add("above", needs=["failing"])
-    done = project.doit("run", "--continue", "build_above")
+    done = project.doit("build_above")
     done.check(19, "failing failed with exit code 3", "not done", "above")
 
 
@@ -148,8 +156,8 @@ def test_a_failed_build_is_tried_again_from_its_start(project: Project) -> None:
     project.doit("build_flaky").check(0)
 
 
-def test_other_components_go_on_as_asked_after_a_failure(project: Project) -> None:
+def test_other_components_go_on_after_a_failure(project: Project) -> None:
     project.add("failing", "exit 3")
     project.add("working")
-    project.doit("run", "--continue", "build_failing", "build_working").check(19)
+    project.doit("build_failing", "build_working").check(19)
     assert project.output("working").is_dir()

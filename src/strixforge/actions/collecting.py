@@ -60,12 +60,18 @@ def collect(ws: Workspace) -> None:
     counts = wheelhouse.summary(made.items)
     BOARD.say(
         "wheelhouse",
-        f"{counts['wheels']} wheels and {counts['prefixes']} prefixes, "
+        f"{_count(counts['wheels'], 'wheel', 'wheels')} and "
+        f"{_count(counts['prefixes'], 'prefix', 'prefixes')}, "
         f"{counts['bytes'] / 1e6:.1f} MB: {place}",
     )
-    BOARD.say("", f"{made.dependencies.held} requirements of its wheels are met by its wheels")
+    if made.dependencies.held:
+        BOARD.say("", f"{made.dependencies.held} requirements of its wheels are met by its wheels")
     for unused in made.dependencies.unused:
         BOARD.say("warning", f"`without` leaves out {unused}, which does not ask for it")
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def say_next(ws: Workspace) -> None:

@@ -4,7 +4,13 @@ import functools
 from collections.abc import Callable
 
 from strixforge import pinning, relock
-from strixforge.model.errors import FetchError, IntegrityError, StrixforgeError, UsageError
+from strixforge.model.errors import (
+    FetchError,
+    IntegrityError,
+    StrixforgeError,
+    UnpinnedError,
+    UsageError,
+)
 from strixforge.model.pins import UNRESOLVED, AptPin, ArchivePin, GitPin, IndexPin
 from strixforge.plan.graph import Component
 from strixforge.ui.board import BOARD
@@ -48,8 +54,12 @@ def _try(
         refused.append(error)
     except FetchError as error:
         BOARD.say(name, f"not resolved: {error.what}")
-        more = "; ".join(filter(None, (error.where, error.cause))).replace("\n", " ")
-        troubles.append(f"{name}: {error.what}" + (f" ({more})" if more else ""))
+        troubles.append(f"{name}: {error.what}" + (f" ({_more(error)})" if _more(error) else ""))
+
+
+def _more(error: StrixforgeError) -> str:
+    """Return where and why, in one line."""
+    return "; ".join(filter(None, (error.where, error.cause))).replace("\n", " ")
 
 
 def _lock_pin(ws: Workspace, component: Component) -> None:
@@ -90,13 +100,16 @@ def _check(ws: Workspace, *, move: bool) -> None:
     other: list[str] = []
     moved: dict[str, GitPin] = {}
     silent: list[str] = []
+    is_open = False
     for name, component in ws.plan.components.items():
         try:
             with BOARD.activity(name) as activity:
                 said = pinning.check_pin(ws, component.pin, activity.progress)
         except StrixforgeError as error:
             BOARD.say(name, error.what)
-            (other if isinstance(error, IntegrityError) else silent).append(f"{name}: {error.what}")
+            told = f"{name}: {error.what}" + (f" ({_more(error)})" if _more(error) else "")
+            is_open = is_open or isinstance(error, UnpinnedError)
+            (other if isinstance(error, IntegrityError) else silent).append(told)
             continue
         BOARD.say(name, said or "nothing to ask")
         if said.startswith(pinning.MOVED):
@@ -117,7 +130,8 @@ def _check(ws: Workspace, *, move: bool) -> None:
             f"{len(silent)} of the pins of stack {ws.plan.stack} could not be proved.",
             where="\n".join(silent),
             cause="No network, a host that is down, something that was removed, or not resolved.",
-            fix=f"{again}lock --check    (where the network has these hosts)",
+            fix=(f"{again}lock    (resolves what is open)\n" if is_open else "")
+            + f"{again}lock --check    (where the network has these hosts)",
         )
     for name, pin in moved.items():  # now that nothing else is wrong
         BOARD.say(name, f"moved to commit {pinning.lock_commit(ws, pin)}")

@@ -12,6 +12,8 @@ from strixforge.sources import kind_of
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
 
+_CHANGING = ("arch", "root")
+"""Variables under which a stack is another one than its summary says, as versions do."""
 _COLUMNS = ("component", "version", "output", "verified", "state")
 
 
@@ -35,6 +37,17 @@ def _missing(component: Component, error: UnpinnedError) -> str:
     return error.what.rstrip(".")
 
 
+def stack_in_words(ws: Workspace) -> str:
+    """Return which stack this is; its summary speaks of it as it is in the lock."""
+    other = {name: text for name, text in ws.settings.given.items() if name in _CHANGING}
+    other |= ws.settings.versions
+    stack = ws.lock.stack(ws.plan.stack)
+    head = f"stack {stack.name} for {ws.plan.arch}"
+    if other:
+        return f"{head}, with {' '.join(f'{name}={text}' for name, text in other.items())}"
+    return f"{head}: {stack.summary}"
+
+
 def root_in_words(ws: Workspace) -> str:
     """Return what builds see as /."""
     python = f"with Python {ws.plan.python.short}"
@@ -53,8 +66,7 @@ def plan(ws: Workspace, pins: bool = False) -> None:  # noqa: FBT002 - doit hand
     if pins:
         _everything(ws)
         return
-    stack = ws.lock.stack(ws.plan.stack)
-    BOARD.write(f"stack {stack.name} for {ws.plan.arch}: {stack.summary}")
+    BOARD.write(stack_in_words(ws))
     BOARD.write(f"builds see {root_in_words(ws)}\n")
     rows = [_COLUMNS, *(_row(ws, name) for name in ws.plan.components)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
@@ -124,8 +136,9 @@ def _forecast(ws: Workspace) -> list[str]:
     have, free = machine.memory(), machine.disk(ws.settings.build)
     lines.append(f"  here: {size_text(have)} of memory, {size_text(free)} of disk free")
     lines += [
-        f"  {cost.name} cannot be built here: it needs {size_text(cost.memory)} or more"
+        f"  {cost.name} cannot be built here: it needs more than {size_text(cost.memory)}"
         for cost in too_large(found, have)
+        if not ws.settings.unchecked
     ]
     return lines
 

@@ -22,8 +22,8 @@ def check(ws: Workspace, wanted: list[str]) -> None:
     missing = [name for name in names if ws.status(name).record is None]
     if not missing:
         return
-    _require_pins(ws, missing)
     components = [ws.plan.component(name) for name in missing]
+    _require_pins(ws, missing, components)
     if any(one.is_built for one in components):
         choose_kind(ws.settings.sandbox)
         require_programs(ws, components)
@@ -31,16 +31,22 @@ def check(ws: Workspace, wanted: list[str]) -> None:
         _require_fit(ws, costs(components))
 
 
-def _require_pins(ws: Workspace, names: list[str]) -> None:
-    """Raise UnpinnedError for all that is not pinned, at once."""
+def _require_pins(ws: Workspace, names: list[str], components: list[Component]) -> None:
+    """Raise UnpinnedError for all that is not pinned, at once, with what else is in the way."""
     found = [error for name in names if (error := ws.status(name).unpinned) is not None]
+    beyond = [] if ws.settings.unchecked else too_large(costs(components), machine.memory())
+    also = "".join(
+        f"\n{one.name} cannot be built here even then: it needs more than {size_text(one.memory)}."
+        for one in beyond
+    )
     if len(found) == 1:
+        found[0].cause += also
         raise found[0]
     if found:
         raise UnpinnedError(
             f"{len(found)} components are not pinned; nothing unpinned is built.",
             where="\n".join(error.what for error in found),
-            cause="Their commits or hashes were not known when the lock was written.",
+            cause="Their commits or hashes were not known when the lock was written." + also,
             fix="./doit lock    (resolves them where the network has their hosts)",
         )
 
@@ -82,7 +88,9 @@ def _require_fit(ws: Workspace, found: list[Cost]) -> None:
         raise HostError(
             f"{', '.join(one.name for one in beyond)} cannot be built with "
             f"{size_text(have)} of memory.",
-            where="\n".join(f"{o.name}: {size_text(o.memory)} or more, {o.source}" for o in beyond),
+            where="\n".join(
+                f"{o.name}: more than {size_text(o.memory)}, {o.source}" for o in beyond
+            ),
             cause="Known before the build, which would run for hours and then be killed.",
             fix=f"Build it on a larger machine and share its store: store=/shared/store\n{anyway}",
         )

@@ -45,6 +45,8 @@ def prepare(ws: Workspace, name: str) -> None:
             BOARD.say(name, f"made ready by {len(steps)} step(s): {bench.log}")
         failed += _check(ws, component, place / "src")
     BOARD.say(name, f"prepared source: {place / 'src'}")
+    if given is None:
+        BOARD.write(f"next:  ./doit {ws.settings.words()}build_{name}")
     if failed:
         raise SourceError(
             f"{failed} of the patches and checks of {name} do not fit this source.",

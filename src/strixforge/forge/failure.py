@@ -134,7 +134,14 @@ def _cause(outcome: Outcome) -> str:
 
 def _first_errors(lines: list[str]) -> list[str]:
     """Return the first lines that look like errors, else the last lines."""
-    found = [line.strip()[:200] for line in lines if _ERROR.search(line)][:_SHOWN]
+    found: list[str] = []
+    told = False  # CMake and others write the reason below, indented
+    for line in lines:
+        is_error = bool(_ERROR.search(line))
+        told = is_error or (told and (not line.strip() or line.startswith("  ")))
+        if told and line.strip():
+            found.append(line.rstrip()[:200] if not is_error else line.strip()[:200])
+    found = found[:_SHOWN]
     return found or [line[:200] for line in lines if line.strip()][-_SHOWN:]
 
 

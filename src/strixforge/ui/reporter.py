@@ -7,6 +7,7 @@ from doit.exceptions import BaseFail, TaskFailed, UnmetDependency
 from doit.reporter import ConsoleReporter
 
 from strixforge.model.errors import InterruptedRunError, StrixforgeError
+from strixforge.ui import PREFLIGHT
 from strixforge.ui.board import BOARD
 
 
@@ -29,6 +30,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
         super().__init__(outstream, options)
         self._code = 0
         self._not_done: list[str] = []
+        self._begun = True
         self._said: set[str] = set()
 
     def initialize(self, tasks: dict[str, Any], selected_tasks: list[str]) -> None:
@@ -50,6 +52,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
             if task.meta and task.meta.get("output"):
                 self._not_done.append(task.meta["output"])
         elif isinstance(fail, Failure):
+            self._begun = self._begun and task.name != PREFLIGHT
             if str(fail.error) not in self._said:
                 BOARD.error(str(fail.error))
             self._said.add(str(fail.error))
@@ -73,7 +76,7 @@ class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
             )
             BOARD.error(str(stopped))
             raise SystemExit(stopped.exit_code)
-        if self._not_done:
+        if self._not_done and self._begun:  # else it is everything
             BOARD.say("not done", ", ".join(dict.fromkeys(self._not_done)))
         for message in self.runtime_errors:
             BOARD.error(message)
