@@ -68,10 +68,13 @@ def check_pin(ws: Workspace, pin: Pin, progress: Progress) -> str:
             addresses(wanted, index_config())
             return "the index has the file"
         case AptPin():
-            packages = load_packages(ws.settings.home, pin)
-            return (
-                f"{len(packages.package)} packages are listed; each is verified when it is fetched"
-            )
+            from strixforge.sources.apt.locking import prove
+
+            expired = bool(ws.lock.stack(ws.plan.stack).allow_expired)
+            listed = load_packages(ws.settings.home, pin)
+            places = (ws.lock.repositories, ws.settings.mirrors)
+            held = prove(pin, listed, *places, allow_expired=expired)
+            return f"{held} packages are in the signed index, by the same hashes"
         case _:
             return ""
 

@@ -170,6 +170,23 @@ def test_a_package_that_has_vanished_is_cured_by_locking_anew(
     amd.doit("build_rocm").check(0)
 
 
+def test_lock_check_holds_every_package_against_the_signed_index(
+    amd: Project, index: dict[str, str], keys: Keys, tmp_path: Path
+) -> None:
+    amd.doit("lock", env=index).check(0)
+    amd.doit("lock", "--check", env=index).check(0, "3 packages are in the signed index")
+    other = rocm_archive()
+    other.add("rocm-llvm", "19.0.0.25224.60404-129~24.04", file(f"{ROOT}/lib/llvm/x", b"other"))
+    lay_out(tmp_path / "archive", other.files(keys))
+    amd.doit("lock", "--check", env=index).check(
+        15, "1 listed package(s) of rocm have other bytes in the index now", "The old pins are kept"
+    )
+    lay_out(tmp_path / "archive", rocm_archive("60405").files(keys))
+    amd.doit("lock", "--check", env=index).check(
+        14, "3 of the 3 packages of rocm are no longer in the index", "rocm-llvm 19.0.0.25224.60404"
+    )
+
+
 def test_a_package_with_one_byte_changed_is_refused(
     amd: Project, index: dict[str, str], tmp_path: Path
 ) -> None:

@@ -80,6 +80,10 @@ class Archive:
             self._candidates[name] = max(self._stanzas[name], key=lambda one: one.version)
         return self._candidates.get(name)
 
+    def versions(self, name: str) -> dict[str, Stanza]:
+        """Return every version of a package that the repositories have."""
+        return {one.field("Version"): one for one in self._stanzas.get(name, ())}
+
     def providers(self, name: str) -> list[tuple[str, str]]:
         """Return (package, provided version or nothing) of the candidates that provide a name."""
         return [

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from strixforge.model.errors import FetchError, StrixforgeError
+from strixforge.model.errors import FetchError, IntegrityError, StrixforgeError
 from strixforge.model.packages import PackageList
 from strixforge.model.pins import AptPin
 from strixforge.model.repository import Repository
@@ -11,6 +11,8 @@ from strixforge.sources.apt.archive import Archive
 from strixforge.sources.apt.closure import closure
 from strixforge.sources.apt.mirrors import addresses, mirror_hint
 from strixforge.sources.apt.release import Index, read_index
+
+_NAMED = 6
 
 
 def resolve(
@@ -24,10 +26,7 @@ def resolve(
 
     Raises FetchError, IntegrityError for what is not as it was signed, HostError without gpgv.
     """
-    indexes = [
-        _index(name, repositories[name], mirrors, allow_expired=allow_expired)
-        for name in pin.repositories
-    ]
+    indexes = _indexes(pin, repositories, mirrors, allow_expired=allow_expired)
     archive = Archive(indexes)
     # apt knows no system that has some dependencies already, which is what a prefix is for.
     if pin.folder is None and simulate.available():
@@ -46,6 +45,59 @@ def resolve(
         package=tuple(archive.package(*one) for one in sorted(chosen.items())),
         left=found.left,
     )
+
+
+def prove(
+    pin: AptPin,
+    listed: PackageList,
+    repositories: Mapping[str, Repository],
+    mirrors: tuple[str, ...],
+    *,
+    allow_expired: bool,
+) -> int:
+    """Hold every listed package against the signed indexes of today. Returns how many agree.
+
+    Raises IntegrityError for a version that has other bytes now, FetchError where some are gone.
+    """
+    archive = Archive(_indexes(pin, repositories, mirrors, allow_expired=allow_expired))
+    gone, changed = [], []
+    for package in listed.package:
+        found = archive.versions(package.name).get(package.version)
+        if found is None:
+            gone.append(str(package))
+        elif found.field("SHA256") != package.sha256:
+            changed.append(f"{package}: {found.field('SHA256')}, the lock says {package.sha256}")
+    where = f"repositories {', '.join(pin.repositories)}"
+    if changed:
+        raise IntegrityError(
+            f"{len(changed)} listed package(s) of {pin.component} have other bytes in the index now.",
+            where="\n".join([where, *changed[:_NAMED]]),
+            cause="An archive gives a new version another number.",
+            fix="Find out why before anything is built from it.",
+        )
+    if gone:
+        more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
+        raise FetchError(
+            f"{len(gone)} of the {len(listed.package)} packages of {pin.component} are no longer "
+            "in the index.",
+            where=f"{where}: {', '.join(gone[:_NAMED])}{more}",
+            cause="Newer versions took their place; a cache that has them still does.",
+            fix="./doit lock    (finds what the archive has now)",
+        )
+    return len(listed.package)
+
+
+def _indexes(
+    pin: AptPin,
+    repositories: Mapping[str, Repository],
+    mirrors: tuple[str, ...],
+    *,
+    allow_expired: bool,
+) -> list[Index]:
+    return [
+        _index(name, repositories[name], mirrors, allow_expired=allow_expired)
+        for name in pin.repositories
+    ]
 
 
 def _alone(archive: Archive, pin: AptPin) -> dict[str, str]:
