@@ -70,7 +70,8 @@ def prove(
     where = f"repositories {', '.join(pin.repositories)}"
     if changed:
         raise IntegrityError(
-            f"{len(changed)} listed package(s) of {pin.component} have other bytes in the index now.",
+            f"{len(changed)} listed package(s) of {pin.component} have other bytes in the index "
+            "now.",
             where="\n".join([where, *changed[:_NAMED]]),
             cause="An archive gives a new version another number.",
             fix="Find out why before anything is built from it.",
