@@ -132,13 +132,18 @@ def _cause(outcome: Outcome) -> str:
     return ""
 
 
+def _goes_on(line: str) -> bool:
+    """Say whether a line belongs to the error above it; a traceback's end says more than it."""
+    return not line.strip() or (line.startswith("  ") and "Traceback" not in line)
+
+
 def _first_errors(lines: list[str]) -> list[str]:
     """Return the first lines that look like errors, else the last lines."""
     found: list[str] = []
     told = False  # CMake and others write the reason below, indented
     for line in lines:
         is_error = bool(_ERROR.search(line))
-        told = is_error or (told and (not line.strip() or line.startswith("  ")))
+        told = is_error or (told and _goes_on(line))
         if told and line.strip():
             found.append(line.rstrip()[:200] if not is_error else line.strip()[:200])
     found = found[:_SHOWN]
