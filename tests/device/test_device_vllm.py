@@ -62,6 +62,14 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
+def leave_out(clone: Path, patch: str) -> None:
+    """Remove a patch, and its hash from the lock."""
+    (clone / "patches" / "vllm" / patch).unlink()
+    lock = clone / "toolchain.lock"
+    lines = lock.read_text(encoding="utf-8").splitlines(keepends=True)
+    lock.write_text("".join(line for line in lines if patch not in line), encoding="utf-8")
+
+
 def test_the_quickest_sources_of_the_real_vllm_compile_for_the_target(
     clone: Path, run: Run
 ) -> None:
@@ -92,12 +100,27 @@ def test_the_quickest_sources_of_the_real_vllm_compile_for_the_target(
 def test_without_a_patch_the_source_checks_stop_it_and_say_what_is_missing(
     clone: Path, run: Run, patch: str, sentence: str
 ) -> None:
-    (clone / "patches" / "vllm" / patch).unlink()
-    lock = clone / "toolchain.lock"
-    lines = lock.read_text(encoding="utf-8").splitlines(keepends=True)
-    lock.write_text("".join(line for line in lines if patch not in line), encoding="utf-8")
+    leave_out(clone, patch)
     done = run("device_vllm")
     assert done.returncode == 24, done.stdout + done.stderr
     assert "the source of device_vllm is not what its recipe expects" in done.stderr
     assert sentence in done.stderr
     assert "Building HIP object" not in done.stdout
+
+
+def test_without_patch_and_source_check_the_hollow_attention_kernels_are_named(
+    clone: Path, run: Run
+) -> None:
+    """The names, the target and the number of kernels are all right then."""
+    leave_out(clone, "0002-gfx1151-attention-kernels.patch")
+    recipe = clone / "recipes" / "vllm.toml"
+    edit(recipe, r"has  = 'defined\((__{{ arch }}__|__GFX11__)\)'", "has  = 'defined'")
+    only = "{{ build }}/device {{ out }} --only '*/attention.*'"
+    edit(recipe, "{{ build }}/device {{ out }}", only)
+    edit(recipe, '["_C/*.co", ', "[")
+    done = run("device_vllm")
+    assert done.returncode == 21, done.stdout + done.stderr
+    assert "device_vllm has kernels for gfx1151 with nothing in them" in done.stderr
+    assert "1664 of 1920 kernels" in done.stderr
+    assert "each does nothing but assert or trap" in done.stderr
+    assert "paged_attention_ll4mi" in done.stderr

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from strixforge.audit.aks2 import MAGIC, members
 from strixforge.audit.bounds import Budget, MalformedError
 from strixforge.audit.codeobjects import CodeObject, Unreadable, scan
-from tests.unit.test_codeobjects import GFX1100, device
+from tests.unit.test_codeobjects import GFX1100, brief, device
 
 IMAGES = {"attn_fwd": device(kernels=["attn_fwd"]), "left_out": b"", "attn_bwd": device()}
 
@@ -69,9 +69,9 @@ def test_an_empty_pack() -> None:
 def test_a_scan_finds_the_code_objects_in_it(tmp_path: Path) -> None:
     path = tmp_path / "flash.aks2"
     path.write_bytes(WHOLE)
-    assert list(scan(path)) == [
-        CodeObject(f"{path}!{name}", "gfx1151", None, len(IMAGES[name]), kernels)
-        for name, kernels in (("attn_fwd", ("attn_fwd",)), ("attn_bwd", ("axpy", "gemm")))
+    assert brief(list(scan(path))) == [
+        (f"{path}!{name}", "gfx1151", None, len(IMAGES[name]), kernels)
+        for name, kernels in (("attn_fwd", ["attn_fwd"]), ("attn_bwd", ["axpy", "gemm"]))
     ]
 
 

@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from strixforge.audit import elf
+from strixforge.audit.bodies import Body
 from strixforge.audit.bounds import MalformedError
 from strixforge.audit.kernels import Kernel, read_kernels
-from tests.unit.test_codeobjects import GFX1100, GFX1151, V5, device, elf_image, note
+from strixforge.audit.targets import target_of
+from tests.unit.test_codeobjects import GFX1151, V5, elf_image, note
 
 SOURCE = """\
 kernel void rotate(global float *a) {
@@ -50,8 +53,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_clang_compiled_is_read(compiled: Path) -> None:
-    target, kernels = read_kernels(memoryview(compiled.read_bytes()))
-    assert target == "gfx1151"
+    kernels = read(compiled.read_bytes())
     found = {one.name: one for one in kernels}
     assert found.keys() == {"rotate", "dynamic"}
     assert found["rotate"].lds == 256
@@ -62,6 +64,7 @@ def test_what_clang_compiled_is_read(compiled: Path) -> None:
         assert one.text > 0
         assert one.vgprs > 0
         assert one.vgpr_spills == 0
+        assert one.body is Body.WORKS
 
 
 def test_every_cut_of_what_clang_compiled_is_refused_or_read(compiled: Path) -> None:
@@ -87,18 +90,26 @@ FULL = {
 }
 
 
-def image(notes: bytes, symbols: dict[str, int] | None = None, flags: int = GFX1151) -> bytes:
+def image(
+    notes: bytes, code: dict[str, bytes] | None = None, flags: int = GFX1151, kind: int = 2
+) -> bytes:
     """Return a code object with these notes, and a dynamic symbol table of functions."""
-    names, table = b"\0", bytes(24)
-    for name, size in (symbols or {}).items():
-        table += struct.pack("<IBBHQQ", len(names), 0x12, 0, 2, 0, size)
+    names, table, text = b"\0", bytes(24), b""
+    start = 64 + 2 * 56  # behind the headers, where the first section lies
+    for name, body in (code or {}).items():
+        table += struct.pack("<IBBHQQ", len(names), 0x10 | kind, 0, 2, start + len(text), len(body))
         names += name.encode() + b"\0"
-    sections = [(".note", 7, notes), (".dynsym", 11, table), (".dynstr", 3, names)]
-    return elf_image(224, sections, flags, bytes([64, V5]) + bytes(7), segments=[0])
+        text += body
+    sections = [
+        *((".text", 1, text), (".note", 7, notes), (".dynsym", 11, table), (".dynstr", 3, names)),
+    ]
+    ident = bytes([64, V5]) + bytes(7)
+    return elf_image(224, sections, flags, ident, segments=[1], loads=[0])
 
 
-def read(data: bytes) -> tuple[str, tuple[Kernel, ...]]:
-    return read_kernels(memoryview(data))
+def read(data: bytes) -> tuple[Kernel, ...]:
+    parsed = elf.Elf(memoryview(data))
+    return read_kernels(parsed, target_of(parsed.flags, parsed.os_abi, parsed.abi_version))
 
 
 def raises_or_reads(data: bytes) -> None:
@@ -107,36 +118,37 @@ def raises_or_reads(data: bytes) -> None:
 
 
 def test_each_figure_is_the_metadatas() -> None:
-    target, kernels = read(image(note(metadata(FULL)), {"gemm": 4096, "gemm.kd": 64}))
-    assert target == "gfx1151"
-    assert kernels == (
-        Kernel("gemm", vgprs=96, sgprs=40, vgpr_spills=3, scratch=128, lds=65536, wavefront=32,
-               text=4096),
+    assert read(image(note(metadata(FULL)), {"gemm": bytes(4096), "gemm.kd": bytes(64)})) == (
+        Kernel("gemm", vgprs=96, sgprs=40, vgpr_spills=3, sgpr_spills=1, scratch=128, lds=65536,
+               wavefront=32, text=4096, body=Body.WORKS),
     )  # fmt: skip
 
 
 def test_what_is_not_said_is_nothing() -> None:
-    assert read(image(note(metadata({".name": "k"}))))[1] == (Kernel("k", 0, 0, 0, 0, 0, 0, 0),)
+    nothing = Kernel("k", 0, 0, 0, 0, 0, 0, 0, 0, Body.UNREAD)
+    assert read(image(note(metadata({".name": "k"})))) == (nothing,)
 
 
 def test_the_order_is_the_metadatas_over_all_notes() -> None:
     notes = note(metadata({".name": "b"}, {".name": "a"})) + note(metadata({".name": "c"}))
-    assert [one.name for one in read(image(notes))[1]] == ["b", "a", "c"]
+    assert [one.name for one in read(image(notes))] == ["b", "a", "c"]
 
 
 def test_a_symbol_that_is_no_function_is_no_code() -> None:
-    data = bytearray(image(note(metadata(FULL)), {"gemm": 4096}))
-    at = data.index(struct.pack("<IBBHQQ", 1, 0x12, 0, 2, 0, 4096))
-    data[at + 4] = 0x11  # an object
-    assert read(bytes(data))[1][0].text == 0
-
-
-def test_the_target_is_the_headers() -> None:
-    assert read(device(GFX1100))[0] == "gfx1100"
+    assert read(image(note(metadata(FULL)), {"gemm": bytes(4096)}, kind=1))[0].text == 0
 
 
 def test_a_code_object_without_kernels() -> None:
-    assert read(image(note(metadata())))[1] == ()
+    assert read(image(note(metadata()))) == ()
+
+
+def test_code_outside_of_what_is_loaded_is_refused() -> None:
+    data = bytearray(image(note(metadata(FULL)), {"gemm": bytes(4096)}))
+    at = data.index(struct.pack("<QQ", 64 + 2 * 56, 4096))
+    for address, size in ((1, 4096), (64 + 2 * 56, 4097), (2**64 - 1, 4096)):
+        data[at : at + 16] = struct.pack("<QQ", address, size)
+        with pytest.raises(MalformedError, match="function"):
+            read(bytes(data))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +156,7 @@ def test_a_code_object_without_kernels() -> None:
     [
         (b"", "ELF"),
         (b"\x7fELF", ""),
-        (elf_image(62, []), "not an AMDGPU code object"),
+        (image(b""), "no AMDGPU metadata note"),
         (image(note(b"\x81\xa1x" + b"\x91" * 100_000)), "kernel metadata cannot be read"),
         (image(note(b"\xdf\xff\xff\xff\xff")), "kernel metadata cannot be read"),
         (image(note(metadata({".vgpr_count": 1}))), "kernel metadata cannot be read"),
@@ -162,7 +174,9 @@ def test_what_cannot_be_read_is_refused(data: bytes, why: str) -> None:
     assert why in str(caught.value)
 
 
-WHOLE = image(note(metadata(FULL, FULL | {".name": "axpy"})), {"gemm": 4096, "axpy": 256})
+WHOLE = image(
+    note(metadata(FULL, FULL | {".name": "axpy"})), {"gemm": bytes(4096), "axpy": bytes(256)}
+)
 HOSTILE = settings(max_examples=300, deadline=2000)
 
 

@@ -71,6 +71,16 @@ def test_every_option_and_variable_is_grounded_on_the_page_of_its_recipe(compone
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
+def test_kernels_that_may_be_hollow_stand_on_the_page_of_the_recipe(component: str) -> None:
+    one = recipe(component)
+    tables = [one.check, *(when.check for when in one.when)]
+    page = (PAGES / f"{component}.md").read_text(encoding="utf-8")
+    names = re.findall(r"`(\w+)`", page.partition("## Hollow kernels")[2].partition("\n## ")[0])
+    for allowed in (hollow for table in tables for hollow in table.hollow):
+        assert any(name in allowed.kernels for name in names), f"{component}: {allowed.kernels}"
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
 def test_no_option_or_variable_hides_in_a_step(component: str) -> None:
     for build in builds(recipe(component)):
         for step in (*build.prepare, *build.configure, *build.steps):

@@ -6,7 +6,7 @@ for a file of 128 bytes, and reads unterminated names to the end of the file).
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from strixforge.audit.bounds import MalformedError, part
@@ -78,20 +78,27 @@ class Elf:
             name = bytes(names[header[0] : header[0] + _LONGEST_NAME]).split(b"\0", 1)[0]
             yield Section(name.decode("ascii", "replace"), header[1], self._contents(header))
 
-    def symbol_sizes(self, wanted: set[str]) -> dict[str, int]:
-        """Return the sizes of functions in the dynamic symbol table, bytes, by their names."""
+    def functions(self, wanted: Set[str]) -> dict[str, memoryview]:
+        """Return the code of functions in the dynamic symbol table, by their names."""
         tables = {one.name: one.data for one in self.sections() if one.name in _SYMBOLS}
         table, names = (tables.get(name, memoryview(b"")) for name in _SYMBOLS)
+        segments = list(self._loaded())
         found = {}
         for offset in range(0, len(table) - 23, 24) if self.wide else ():
             name, info = struct.unpack_from(f"{self._order}IB", table, offset)
-            (size,) = struct.unpack_from(f"{self._order}Q", table, offset + 16)
+            address, size = struct.unpack_from(f"{self._order}QQ", table, offset + 8)
             if info & 0xF == _STT_FUNC and name < len(names):
                 text = bytes(names[name : name + _LONGEST_SYMBOL]).split(b"\0", 1)[0]
                 name_text = text.decode("ascii", "replace")
                 if name_text in wanted:
-                    found[name_text] = size
+                    found[name_text] = _within(segments, address, size)
         return found
+
+    def _loaded(self) -> Iterator[tuple[int, memoryview]]:
+        """Yield address and bytes of each loaded segment."""
+        for kind, header in self._segments():
+            if kind == _PT_LOAD and self.wide:
+                yield header[3], part(self.data, header[2], header[5], "a segment")
 
     def _section_header(self, index: int) -> tuple[int, ...]:
         layout = "IIQQQQIIQQ" if self.wide else "IIIIIIIIII"
@@ -109,22 +116,27 @@ class Elf:
         """Whether there is a section table at all."""
         return self._section_table != 0
 
-    def note_regions(self) -> list[memoryview]:
-        """Return the bytes of all note segments, else (in relocatable files) note sections.
-
-        Checks that every loaded segment lies in the image: a cut-off image is not passed.
-        """
-        regions = []
+    def _segments(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Yield kind and header of each segment."""
         layout = "IIQQQQQQ" if self.wide else "IIIIIIII"
         if self._segment_count and self._segment_size < struct.calcsize(self._order + layout):
             raise MalformedError(f"program headers of {self._segment_size} bytes are too small")
         for index in range(self._segment_count):
             offset = self._segment_table + index * self._segment_size
             header = self._unpack(layout, offset, f"program header {index}")
+            yield header[0], header
+
+    def note_regions(self) -> list[memoryview]:
+        """Return the bytes of all note segments, else (in relocatable files) note sections.
+
+        Checks that every loaded segment lies in the image: a cut-off image is not passed.
+        """
+        regions = []
+        for index, (kind, header) in enumerate(self._segments()):
             start, size = (header[2], header[5]) if self.wide else (header[1], header[4])
-            if header[0] in (_PT_LOAD, _PT_NOTE):
+            if kind in (_PT_LOAD, _PT_NOTE):
                 segment = part(self.data, start, size, f"segment {index}")
-                if header[0] == _PT_NOTE:
+                if kind == _PT_NOTE:
                     regions.append(segment)
         # Walking the table also checks that every section lies in the image.
         sections = [section.data for section in self.sections() if section.kind == _SHT_NOTE]
@@ -146,3 +158,13 @@ class Elf:
                 if note_kind == kind and bytes(name[: len(owner) + 1]) == owner + b"\0":
                     yield contents
                 offset = start + (size + 3 & ~3)
+
+
+def _within(segments: list[tuple[int, memoryview]], address: int, size: int) -> memoryview:
+    """Return the bytes at an address. Raises `MalformedError` where no segment has them."""
+    for start, data in segments:
+        if start <= address < start + len(data):
+            return part(data, address - start, size, "a function")
+    if size:
+        raise MalformedError(f"a function at {address:#x} lies in no segment")
+    return memoryview(b"")

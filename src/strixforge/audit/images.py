@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import msgspec
-
 from strixforge.audit import aks2, archives, bundles, elf, targets
 from strixforge.audit.bounds import Budget, MalformedError
+from strixforge.audit.kernels import Kernel, read_kernels
 
 _INNER_MAGICS = (elf.MAGIC, bundles.PLAIN_MAGIC, bundles.COMPRESSED_MAGIC)
 MAGICS = (*_INNER_MAGICS, archives.AR_MAGIC, aks2.MAGIC)
@@ -26,14 +25,14 @@ class CodeObject:
     `where`: path, then `!` and zip or archive member, section, bundle ordinal, bundle entry.
     `target`: what the ELF header states, such as `gfx1151` or `gfx90a:sramecc+:xnack-`.
     `label`: the id of its bundle entry, if it came from a bundle. `size`: bytes of the ELF image.
-    `kernels`: names in the order of the metadata (mangled, where the language mangles).
+    `kernels`: in the order of the metadata; names are mangled, where the language mangles.
     """
 
     where: str
     target: str
     label: str | None
     size: int
-    kernels: tuple[str, ...]
+    kernels: tuple[Kernel, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +44,6 @@ class Unreadable:
 
 
 Finding = CodeObject | Unreadable
-
-
-class _Kernel(msgspec.Struct):
-    name: str = msgspec.field(name=".name")
-
-
-class _Metadata(msgspec.Struct):
-    """AMDGPUUsage.rst, "Code Object V3 Metadata" and later: the part that names kernels."""
-
-    kernels: list[_Kernel] = msgspec.field(name="amdhsa.kernels", default_factory=list)
-
-
-_METADATA = msgspec.msgpack.Decoder(_Metadata)
 
 
 def printable(text: str) -> str:
@@ -175,14 +161,4 @@ def _code_object(image: elf.Elf, where: str, label: str | None) -> CodeObject:
     target = targets.target_of(image.flags, image.os_abi, image.abi_version)
     if label is not None and not targets.label_agrees(label, target, image.abi_version):
         raise MalformedError(f"the bundle says {label}, its ELF header says {target}")
-    notes = list(image.notes(b"AMDGPU", elf.NT_AMDGPU_METADATA))
-    if not notes:
-        raise MalformedError("no AMDGPU metadata note, so its kernels are not known")
-    kernels: list[str] = []
-    for note in notes:
-        try:
-            kernels += [kernel.name for kernel in _METADATA.decode(note).kernels]
-        # msgspec leaks the last two on names that are not UTF-8 and on deep nesting.
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise MalformedError(f"the kernel metadata cannot be read: {error}") from error
-    return CodeObject(where, target, label, len(image.data), tuple(kernels))
+    return CodeObject(where, target, label, len(image.data), read_kernels(image, target))

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import msgspec
 
 from strixforge.audit import elf
+from strixforge.audit.bodies import Body, classify
 from strixforge.audit.bounds import MalformedError
-from strixforge.audit.targets import target_of
+
+_NOTHING = memoryview(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Kernel:
     sgprs: int
     vgpr_spills: int
     """Registers spilled by the kernel's own body; those of functions it calls show as scratch."""
+    sgpr_spills: int
     scratch: int
     """Bytes of private memory for each work-item."""
     lds: int
@@ -32,13 +35,15 @@ class Kernel:
     """Work-items of a wave: 32 or 64."""
     text: int
     """Bytes of its machine code; 0 where the symbol table does not tell."""
+    body: Body
 
 
 class _Entry(msgspec.Struct):
     name: str = msgspec.field(name=".name")
     vgprs: int = msgspec.field(name=".vgpr_count", default=0)
     sgprs: int = msgspec.field(name=".sgpr_count", default=0)
-    spills: int = msgspec.field(name=".vgpr_spill_count", default=0)
+    vgpr_spills: int = msgspec.field(name=".vgpr_spill_count", default=0)
+    sgpr_spills: int = msgspec.field(name=".sgpr_spill_count", default=0)
     scratch: int = msgspec.field(name=".private_segment_fixed_size", default=0)
     lds: int = msgspec.field(name=".group_segment_fixed_size", default=0)
     wavefront: int = msgspec.field(name=".wavefront_size", default=0)
@@ -48,33 +53,38 @@ class _Metadata(msgspec.Struct):
     kernels: list[_Entry] = msgspec.field(name="amdhsa.kernels", default_factory=list)
 
 
-def read_kernels(image: memoryview) -> tuple[str, tuple[Kernel, ...]]:
-    """Return (target, kernels) of a code object, in the order of its metadata.
+_METADATA = msgspec.msgpack.Decoder(_Metadata)
 
-    Raises `MalformedError` for what is no AMDGPU code object, or has metadata that cannot be read.
+
+def read_kernels(image: elf.Elf, target: str) -> tuple[Kernel, ...]:
+    """Return the kernels of a code object, in the order of its metadata.
+
+    Raises `MalformedError` where the metadata is missing or cannot be read.
     """
-    parsed = elf.Elf(image)
-    if parsed.machine != elf.EM_AMDGPU:
-        raise MalformedError("not an AMDGPU code object")
+    notes = list(image.notes(b"AMDGPU", elf.NT_AMDGPU_METADATA))
+    if not notes:
+        raise MalformedError("no AMDGPU metadata note, so its kernels are not known")
     entries: list[_Entry] = []
-    for note in parsed.notes(b"AMDGPU", elf.NT_AMDGPU_METADATA):
+    for note in notes:
         try:
-            metadata = msgspec.msgpack.decode(note, type=_Metadata)
+            entries += _METADATA.decode(note).kernels
+        # msgspec leaks the last two on names that are not UTF-8 and on deep nesting.
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise MalformedError(f"the kernel metadata cannot be read: {error}") from None
-        entries += metadata.kernels
-    sizes = parsed.symbol_sizes({one.name for one in entries})
-    kernels = tuple(
-        Kernel(
-            name=one.name,
-            vgprs=one.vgprs,
-            sgprs=one.sgprs,
-            vgpr_spills=one.spills,
-            scratch=one.scratch,
-            lds=one.lds,
-            wavefront=one.wavefront,
-            text=sizes.get(one.name, 0),
-        )
-        for one in entries
+            raise MalformedError(f"the kernel metadata cannot be read: {error}") from error
+    code = image.functions({one.name for one in entries})
+    return tuple(_kernel(one, code.get(one.name, _NOTHING), target) for one in entries)
+
+
+def _kernel(entry: _Entry, code: memoryview, target: str) -> Kernel:
+    return Kernel(
+        name=entry.name,
+        vgprs=entry.vgprs,
+        sgprs=entry.sgprs,
+        vgpr_spills=entry.vgpr_spills,
+        sgpr_spills=entry.sgpr_spills,
+        scratch=entry.scratch,
+        lds=entry.lds,
+        wavefront=entry.wavefront,
+        text=len(code),
+        body=classify(code, target),
     )
-    return target_of(parsed.flags, parsed.os_abi, parsed.abi_version), kernels

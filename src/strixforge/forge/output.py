@@ -13,6 +13,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from strixforge.audit.codeobjects import scan
 from strixforge.audit.gate import architecture_findings
+from strixforge.audit.hollow import hollow_findings
 from strixforge.model.digests import file_sha256
 from strixforge.model.errors import GateError
 from strixforge.model.recipe import Recipe
@@ -70,15 +71,31 @@ def check_output(
             fix=f"{shell}    (or mend check.paths in the recipe)",
         )
     _check_same(name, recipe, out, needs, shell)
-    if not recipe.steps:
-        return  # a release is taken as it came: what it has for other GPUs is its own
-    findings = architecture_findings(scan(out), arch, required=recipe.check.code_objects)
+    if recipe.steps:  # else a release is taken as it came: what it has for other GPUs is its own
+        _check_device_code(name, recipe, arch, out, shell)
+
+
+def _check_device_code(name: str, recipe: Recipe, arch: str, out: Path, shell: str) -> None:
+    """Raise GateError for code objects of other targets, and for kernels that do nothing."""
+    objects = list(scan(out))
+    findings = architecture_findings(objects, arch, required=recipe.check.code_objects)
     if findings:
         raise GateError(
             f"the code objects of {name} are not right for {arch}.",
             where="\n".join(findings[:12]),
             cause="An architecture list of the source may lack it, or a prebuilt file got in.",
             fix=shell,
+        )
+    hollow = hollow_findings(objects, arch, [one.kernels for one in recipe.check.hollow])
+    if hollow:
+        more = [f"and in {len(hollow) - 12} more files"] if len(hollow) > 12 else []
+        raise GateError(
+            f"{name} has kernels for {arch} with nothing in them.",
+            where="\n".join([*hollow[:12], *more]),
+            cause=f"A macro or a condition of the source does not know {arch}; the name stays, and "
+            "what calls it gets no result.",
+            fix=f"Mend the source with a patch; if upstream means it so, check.hollow of the recipe"
+            f" names the kernels, and why.\n{shell}",
         )
 
 

@@ -49,6 +49,22 @@ class SourceCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ""
 
 
+class Hollow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Kernels that do nothing on the target, as upstream wrote them."""
+
+    kernels: str
+    """A regular expression of their whole names, as the code object has them: mangled."""
+    why: str
+
+    def unfit(self) -> str:
+        """Return why this is no pattern, or nothing."""
+        try:
+            re.compile(self.kernels)
+        except re.error as error:
+            return f"'{self.kernels}' is no regular expression: {error}."
+        return ""
+
+
 class ConfigureCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What CMake must have made of the options."""
 
@@ -69,6 +85,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Files of the output that must be, byte by byte, those of a need: `aotriton/lib/libx.so`."""
     source: tuple[SourceCheck, ...] = ()
     configure: ConfigureCheck | None = None
+    hollow: tuple[Hollow, ...] = ()
 
     def joined(self, other: "Check") -> "Check":
         """Return these checks and another table's."""
@@ -78,4 +95,5 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             same={**self.same, **other.same},
             source=(*self.source, *other.source),
             configure=other.configure or self.configure,
+            hollow=(*self.hollow, *other.hollow),
         )

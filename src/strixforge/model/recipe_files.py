@@ -118,6 +118,13 @@ def _check_checks(recipe: RawRecipe, path: Path) -> None:
                     where=f"{path}: {key}.source[{number}]",
                     fix="Write what must be in the file as `has`, or what must not as `lacks`.",
                 )
+        for number, hollow in enumerate(check.hollow):
+            if reason := hollow.unfit():
+                raise DataError(
+                    reason,
+                    where=f"{path}: {key}.hollow[{number}].kernels",
+                    fix="Write what matches the kernels' whole names, and no others.",
+                )
         patterns = check.configure.offload_arch if check.configure is not None else ()
         for pattern in patterns:
             if not is_pattern(pattern):

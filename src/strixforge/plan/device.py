@@ -11,8 +11,9 @@ DEVICE = "device_"
 def device_recipe(recipe: RawRecipe, device: Device) -> RawRecipe:
     """Return the recipe that compiles the device code: the component's own, with other needs.
 
-    Python requirements, CMake options and checks of the source are the component's, with those of
-    [device] joined in. Environment, steps and checks of the output are those of [device].
+    Python requirements, CMake options, checks of the source and kernels that may be hollow are the
+    component's, with those of [device] joined in. Environment, steps and the other checks of the
+    output are those of [device].
     """
     build = msgspec.structs.replace(
         recipe.build.joined(device.build), env=device.build.env, imports=device.build.imports
@@ -27,7 +28,9 @@ def device_recipe(recipe: RawRecipe, device: Device) -> RawRecipe:
         forecast=None,
         build=build,
         check=msgspec.structs.replace(
-            device.check, source=(*recipe.check.source, *device.check.source)
+            device.check,
+            source=(*recipe.check.source, *device.check.source),
+            hollow=(*recipe.check.hollow, *device.check.hollow),
         ),
         activate=type(recipe.activate)(),
         device=None,

@@ -76,6 +76,7 @@ def evaluate(component: Component, plan: Plan, toolchains: Toolchains) -> Recipe
             same=dict(recipe.check.same),
             source=source_checks(component, plan),
             configure=_configure_check(recipe.check.configure, fill),
+            hollow=recipe.check.hollow,
         ),
         links=dict(recipe.links),
     )

@@ -54,6 +54,6 @@ def key_document(
 def _recipe(recipe: Recipe) -> dict[str, Any]:
     """Return what of an evaluated recipe counts: not the reasons that its checks give."""
     table = msgspec.to_builtins(recipe)
-    for check in table["check"]["source"]:
+    for check in (*table["check"]["source"], *table["check"]["hollow"]):
         del check["why"]
     return cast(dict[str, Any], table)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from strixforge.audit.bounds import MalformedError
-from strixforge.audit.kernels import Kernel, read_kernels
+from strixforge.audit.codeobjects import CodeObject, Unreadable, scan
+from strixforge.audit.kernels import Kernel
 from strixforge.model.errors import GateError
 
 
@@ -44,9 +44,12 @@ def read_units(folder: Path) -> list[Unit]:
             where=str(folder / "seconds.tsv"),
         )
     for seconds, place in listed:
-        try:
-            target, kernels = read_kernels(memoryview((folder / place).read_bytes()))
-        except (MalformedError, OSError) as error:
-            raise GateError(f"{place} is no code object: {error}.", where=str(folder)) from None
-        units.append(Unit(place.removesuffix(".co"), seconds, target, kernels))
+        found = list(scan(folder / place))
+        if len(found) != 1 or not isinstance(found[0], CodeObject):
+            why = next((one.reason for one in found if isinstance(one, Unreadable)), "")
+            raise GateError(
+                f"{place} is not one code object: {why or f'it has {len(found)}'}.",
+                where=str(folder),
+            )
+        units.append(Unit(place.removesuffix(".co"), seconds, found[0].target, found[0].kernels))
     return sorted(units, key=lambda unit: unit.source)
