@@ -21,6 +21,7 @@ VARIABLES = {
     "sandbox": "auto, bwrap or unshare",
     "root": "the file system that builds see: host, or a root of toolchain.lock",
     "source": "another source than the pinned one, for prepare_<component>: a folder or an archive",
+    "path": "what audit looks at instead of the wheelhouse: a file, an archive or a folder",
     "target": "where what is built will run: here, or elsewhere",
     "fit": "whether memory and disk must do by what is known: checked, or unchecked",
     "mirror": "address of a Debian or Ubuntu mirror, instead of those that apt is told to use",
@@ -48,6 +49,8 @@ class Settings:
     mirrors: tuple[str, ...]
     source: Path | None
     """What prepare_<component> takes instead of the pinned source."""
+    path: Path | None
+    """What audit looks at instead of the wheelhouse."""
     unchecked: bool
     """Builds are begun whatever is known of the memory and disk that they need."""
     elsewhere: bool
@@ -120,6 +123,7 @@ def read_settings(
         root=_root(values["root"] or stack.root, lock),
         mirrors=_mirrors(values["mirror"]),
         source=_source(values["source"], here),
+        path=_folder("path", values["path"], here),
         unchecked=_choice("fit", values["fit"] or "checked", "checked", "unchecked"),
         elsewhere=_choice("target", values["target"] or "here", "here", "elsewhere"),
         versions=versions,

@@ -15,6 +15,7 @@ from typing import Any
 from doit import get_initial_workdir
 
 from strixforge.actions import (
+    auditing,
     building,
     collecting,
     devices,
@@ -170,6 +171,8 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
         yield _build(ws, name)
     yield _wheelhouse(ws)
     yield from _devices(ws)
+    summary = "what device code is in the wheelhouse, or in path="
+    yield _simple("audit", summary, ws, auditing.audit)
     summary = "download what the wheelhouse takes from the index, and say what it comes to"
     yield _simple("fetch_runtime", summary, ws, fetching.report_runtime)
     for name, component in ws.plan.components.items():

@@ -424,7 +424,7 @@ def test_zip_that_cannot_be_read(tmp_path: Path) -> None:
     stored = zipped({"k.hsaco": device()}, zipfile.ZIP_STORED)
     assert "CRC" in reason(path, stored.replace(b"axpy", b"AXPY", 1))
     assert "method 14" in reason(path, zipped({"k.hsaco": device()}, zipfile.ZIP_LZMA))
-    nested = zipped({"b.zip": zipped({"c.zip": good})})
+    nested = zipped({"a.zip": zipped({"b.zip": zipped({"c.zip": good})})})
     assert "nested" in reason(path, nested)
     encrypted = bytearray(good)
     encrypted[6] |= 1

@@ -4,11 +4,12 @@ Sources: the zip method numbers are those of Python's `zipfile`; the `ar` header
 GNU binutils' include/aout/ar.h: 60 bytes, the size in decimal at byte 48, members at even bytes.
 """
 
+import io
 import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import IO
 
@@ -16,6 +17,7 @@ from strixforge.audit.bounds import Budget, MalformedError, part
 
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 AR_MAGIC = b"!<arch>\n"
+Wanted = Callable[[bytes, str], bool]
 _CHUNK = 1 << 20
 # What zipfile raises on hostile archives beside BadZipFile: ValueError and its kin on impossible
 # offsets and names, EOFError on short members, struct.error on short headers, RuntimeError on
@@ -42,11 +44,12 @@ def open_zip(stream: IO[bytes]) -> zipfile.ZipFile:
 
 
 def unpack(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, magics: tuple[bytes, ...], budget: Budget
-) -> IO[bytes] | None:
-    """Return a member as an open temporary file, or None when it starts with none of `magics`.
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, wanted: Wanted, head: int, budget: Budget
+) -> IO[bytes]:
+    """Return a member as an open temporary file: all of it, or its first bytes alone.
 
-    On disk, because libraries of several GB come in wheels. Bytes are taken from `budget`.
+    `wanted` is asked with the first `head` bytes and the name. On disk, because libraries of
+    several GB come in wheels. Bytes are taken from `budget`.
     Raises `MalformedError` when the member is damaged, encrypted or packed in an unusual way.
     """
     # bz2 and LZMA give no bound on what one piece unpacks to, and wheels do not use them.
@@ -54,20 +57,25 @@ def unpack(
         raise MalformedError(f"zip compression method {member.compress_type} is not read")
     try:
         with archive.open(member) as source:
-            piece = source.read(max(map(len, magics)))
-            if not piece.startswith(magics):
-                return None
-            with ExitStack() as undo:
-                copy = undo.enter_context(tempfile.TemporaryFile())
-                while piece:
-                    budget.take(len(piece), "a zip member")
-                    copy.write(piece)
-                    piece = source.read(_CHUNK)
-                copy.seek(0)
-                undo.pop_all()
-                return copy
+            return copied(source, member.filename, wanted, head, budget)
     except _ZIP_ERRORS as error:
         raise MalformedError(f"the zip member cannot be read: {error!r}") from error
+
+
+def copied(source: IO[bytes], name: str, wanted: Wanted, head: int, budget: Budget) -> IO[bytes]:
+    """Return an open temporary file with what a stream holds, or with its first bytes alone."""
+    piece = source.read(head)
+    if not wanted(piece, name):
+        return io.BytesIO(piece)
+    with ExitStack() as undo:
+        copy = undo.enter_context(tempfile.TemporaryFile())
+        while piece:
+            budget.take(len(piece), "an archive's member")
+            copy.write(piece)
+            piece = source.read(_CHUNK)
+        copy.seek(0)
+        undo.pop_all()
+        return copy
 
 
 def ar_members(data: memoryview) -> Iterator[tuple[str, memoryview]]:

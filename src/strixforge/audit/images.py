@@ -15,6 +15,8 @@ DEVICE_SUFFIXES = (".hsaco", ".co", ".kpack", ".aks2")
 # clang/lib/CodeGen/CGCUDANV.cpp, `makeModuleCtorFunction`. The sizes were checked on real files.
 _WRAPPER_SIZE = 24
 _RDC_PREFIX = bundles.PLAIN_MAGIC.decode()
+SECTIONS = (".hip_fatbin", ".llvm.offloading", _RDC_PREFIX)
+"""How the names of sections with device code begin."""
 _OFFLOAD_KINDS = ("hip-", "hipv4-", "openmp-")
 
 
@@ -43,7 +45,17 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class NoDeviceCode:
+    """A file that was looked at and holds no device code: what it is, as far as an audit asks."""
+
+    where: str
+    kind: str
+    """`program` (an ELF of the host), `static library`, `Tensile solutions` or `other`."""
+
+
 Finding = CodeObject | Unreadable
+Seen = CodeObject | Unreadable | NoDeviceCode
 
 
 def printable(text: str) -> str:

@@ -56,7 +56,20 @@ Epoch = Annotated[int, msgspec.Meta(ge=315532800, le=4354819198)]
 UNRESOLVED = "unresolved"
 RESERVED = frozenset(
     (
-        *("arch", "build", "cache", "cmake", "env", "fit", "host", "jobs", "mirror", "out", "root"),
+        *(
+            "arch",
+            "build",
+            "cache",
+            "cmake",
+            "env",
+            "fit",
+            "host",
+            "jobs",
+            "mirror",
+            "path",
+            "out",
+            "root",
+        ),
         *("sandbox", "source", "src", "stack", "store", "target", "wheelhouse"),
     )
 )
