@@ -43,7 +43,10 @@ if [ ! -r "$here/SHA256SUMS" ]; then changed "SHA256SUMS is missing."; fi
 if command -v sha256sum > /dev/null || command -v python3 > /dev/null; then
     whole=
     while read -r wanted name; do
-        case $name in */*) continue ;; esac
+        case $name in
+            */*) continue ;;
+            '' | *[!A-Za-z0-9._+-]*) changed "SHA256SUMS was changed: a line of it names no file." ;;
+        esac
         found=
         if [ -r "$here/$name" ]; then found=$(digest "$here/$name") || found=; fi
         if [ "${found%% *}" != "$wanted" ]; then

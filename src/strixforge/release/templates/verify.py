@@ -121,6 +121,9 @@ class Findings:
                     self._add("missing", name)
                 elif now != listed[name]:
                     self._add("changed", name + difference(listed[name], now))
+        python = prefix / "env" / "bin" / "python"
+        if python.is_symlink() and not python.exists():
+            self._add("missing", f"{python.resolve()}, the Python that the environment is made of")
         for name in found:
             if name not in listed and not written_by_python(name, listed):
                 self._add("added", name)
