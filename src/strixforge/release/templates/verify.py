@@ -121,12 +121,21 @@ class Findings:
                     self._add("missing", name)
                 elif now != listed[name]:
                     self._add("changed", name + difference(listed[name], now))
-        python = prefix / "env" / "bin" / "python"
-        if python.is_symlink() and not python.exists():
-            self._add("missing", f"{python.resolve()}, the Python that the environment is made of")
+        self._base_python(prefix / "env" / "bin" / "python")
         for name in found:
             if name not in listed and not written_by_python(name, listed):
                 self._add("added", name)
+
+    def _base_python(self, link: Path) -> None:
+        """Name the Python outside, which the environment is made of, when it is not there."""
+        what = f"{os.path.realpath(link)}, the Python that the environment is made of"
+        try:
+            if link.is_symlink():
+                link.stat()
+        except FileNotFoundError:
+            self._add("missing", what)
+        except OSError as error:
+            self._add("cannot be read", f"{what}  ({error.strerror})")
 
     def _add(self, kind: str, what: str) -> None:
         self.lines.setdefault(kind, []).append(what)
