@@ -28,6 +28,7 @@ verify = importlib.import_module("verify")
 sys.path.pop(0)
 MARK = verify.MARK
 COPY = "next: copy the wheelhouse again"
+ROOM = "next: free space, or name a folder on another disk; then the same command again"
 
 
 def stop(code: int, what: str, *more: str) -> NoReturn:
@@ -113,6 +114,8 @@ def note_glibc(manifest: dict[str, Any]) -> None:
 
 def prepared(prefix: Path, manifest: dict[str, Any]) -> None:
     """Make the folder; refuse one that holds something else."""
+    if prefix.exists() and not prefix.is_dir():
+        stop(2, f"{prefix} is no folder.", "next: name a new or empty folder")
     if prefix.is_dir() and not (prefix / MARK).is_file():
         held = {path.name for path in prefix.iterdir()}
         if held - {MARK + ".new"}:  # which is all that an end in the first moment leaves
@@ -189,7 +192,8 @@ def make_environment(prefix: Path, manifest: dict[str, Any]) -> None:
             said = [line for line in said if not _left_out(line, without)]
         if done.returncode and (said or not meant):
             what = f"{' '.join(command[2:6])} … ended with {done.returncode}."
-            stop(5, what, *said[-8:])
+            full = os.strerror(errno.ENOSPC) in done.stdout + done.stderr
+            stop(5, what, *said[-8:], *([ROOM] if full else []))
 
 
 def _left_out(line: str, without: dict[str, list[str]]) -> bool:
@@ -299,10 +303,9 @@ def main(arguments: list[str]) -> int:
         unpack_prefixes(prefix, manifest)
         complete(prefix, manifest)
     except OSError as error:
-        cure = "mend that, and give the same command again"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            cure = "free space, or name a folder on another disk; then the same command again"
-        stop(5, f"{error.strerror}: {error.filename or prefix}", f"next: {cure}")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        cure = ROOM if full else "next: mend that, and give the same command again"
+        stop(5, f"{error.strerror}: {error.filename or prefix}", cure)
     count = sum(entry["path"].startswith("wheels/") for entry in manifest["files"])
     print(f"{manifest['stack']}: {count} wheels verified and installed into {prefix}")
     print(f"next:  . {shlex.quote(str(prefix / 'activate.sh'))}")
