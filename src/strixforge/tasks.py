@@ -17,6 +17,7 @@ from doit import get_initial_workdir
 from strixforge.actions import (
     auditing,
     building,
+    bundling,
     collecting,
     devices,
     fetching,
@@ -43,6 +44,8 @@ _DOIT = frozenset(
     {"auto", "clean", "dumpdb", "forget", "help", "ignore", "info", "list", "reset-dep", "run"}
     | {"strace", "tabcompletion"}
 )
+# The tasks that need all that is shipped.
+_COLLECTED = ("wheelhouse", "bundle")
 
 
 def config() -> dict[str, Any]:
@@ -170,6 +173,7 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
     for name in ws.plan.components:
         yield _build(ws, name)
     yield _wheelhouse(ws)
+    yield _bundle(ws)
     yield from _devices(ws)
     summary = "what device code is in the wheelhouse, or in path="
     yield _simple("audit", summary, ws, auditing.audit)
@@ -299,7 +303,7 @@ def _wanted(ws: Workspace) -> list[str]:
     """Return the components that the tasks of this command line are about."""
     found: list[str] = []
     names = (*ws.plan.components, *ws.plan.devices)
-    tasks = ["wheelhouse", *ws.plan.devices]
+    tasks = [*_COLLECTED, *ws.plan.devices]
     tasks += [f"{verb}_{name}" for verb in ("build", "shell") for name in names]
     words = [
         one
@@ -308,7 +312,7 @@ def _wanted(ws: Workspace) -> list[str]:
     ]
     for word in words:
         name = word.removeprefix("build_").removeprefix("shell_")
-        if word == "wheelhouse":
+        if word in _COLLECTED:
             found += ws.plan.shipped()
         elif name in ws.plan.devices or (word != name and name in ws.plan.components):
             found.append(name)
@@ -317,7 +321,7 @@ def _wanted(ws: Workspace) -> list[str]:
 
 def _sources_of_run(ws: Workspace) -> list[str]:
     """Return what fetches everything that this run needs: a lost file is found before it builds."""
-    wheelhouse = ["_sources_wheelhouse"] if "wheelhouse" in sys.argv[1:] else []
+    wheelhouse = ["_sources_wheelhouse"] if set(_COLLECTED) & set(sys.argv[1:]) else []
     return [*(f"_sources_{name}" for name in ws.plan.closure(_wanted(ws))), *wheelhouse]
 
 
@@ -330,6 +334,18 @@ def _wheelhouse(ws: Workspace) -> Task:
         "uptodate": [functools.partial(_quiet, collecting.wheelhouse_current, ws)],
         "io": {"capture": False},
         "meta": {"output": "wheelhouse"},
+    }
+
+
+def _bundle(ws: Workspace) -> Task:
+    return {
+        "basename": "bundle",
+        "doc": "the wheelhouse as one archive, for a machine without network",
+        "actions": [_action(bundling.bundle, ws)],
+        "task_dep": ["wheelhouse"],
+        "uptodate": [functools.partial(_quiet, bundling.bundle_current, ws)],
+        "io": {"capture": False},
+        "meta": {"output": "bundle"},
     }
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from strixforge.model.digests import file_sha256
 from strixforge.release.inputs import TEMPLATES
+from strixforge.release.sums import sha256sums
 
 REAL = Path(os.path.realpath(sys.executable))
 HERE = f"3.{sys.version_info[1]}"
@@ -66,9 +68,18 @@ class Machine:
         path.symlink_to(REAL)
         return path
 
-    def install(self, *arguments: str, around: tuple[str, ...] = ()) -> "Outcome":
+    def write_sums(self) -> None:
+        files = [path for path in self.wheelhouse.iterdir() if path.name != "SHA256SUMS"]
+        text = sha256sums({path.name: file_sha256(path) for path in files})
+        (self.wheelhouse / "SHA256SUMS").write_text(text)
+
+    def install(
+        self, *arguments: str, around: tuple[str, ...] = (), sums: bool = True
+    ) -> "Outcome":
+        if sums:
+            self.write_sums()
         done = subprocess.run(
-            [*around, *self.shell, str(self.wheelhouse / "install.sh"), *arguments],
+            [*around, *self.shell, str(self.wheelhouse / "install.sh"), *(arguments or ["PREFIX"])],
             env={"PATH": f"{self.bin}:{self.root / 'tools'}", **self.environment},
             cwd=self.root,
             capture_output=True,
@@ -91,7 +102,7 @@ class Outcome:
         assert self.err == ""
         first, second = self.out.splitlines()
         assert first.startswith("install.sh: using CPython 3.")
-        return Path(second.removeprefix("installs: "))
+        return Path(second.removeprefix("installs: ").removesuffix(" PREFIX"))
 
 
 @pytest.fixture
@@ -102,9 +113,21 @@ def machine(tmp_path: Path) -> Machine:
     (machine.wheelhouse / "install.py").write_text(
         "import sys; print('installs:', sys.executable, *sys.argv[1:])\n"
     )
+    (machine.wheelhouse / "verify.py").touch()
     machine.bin.mkdir()
     (tmp_path / "tools").mkdir()  # what there is without /usr/bin, which has a python3
-    for name in ("sh", "dash", "bash", "sed", "tr", "dirname", "cat", "unshare", "mount"):
+    for name in (
+        "sh",
+        "dash",
+        "bash",
+        "sed",
+        "tr",
+        "dirname",
+        "cat",
+        "unshare",
+        "mount",
+        "sha256sum",
+    ):
         found = shutil.which(name)
         if found is not None:
             (tmp_path / "tools" / name).symlink_to(found)
@@ -123,12 +146,12 @@ def in_shell(machine: Machine, request: pytest.FixtureRequest) -> Machine:
 def test_a_real_python_is_used_and_named(in_shell: Machine) -> None:
     in_shell.needs(HERE, exact=True)
     in_shell.real(in_shell.bin / "python3")
-    done = in_shell.install("a folder", "b")
+    done = in_shell.install("a folder, b")
     assert done.code == 0, done.err
     first, second = done.out.splitlines()
     assert first.startswith(f"install.sh: using CPython {HERE}.")
     assert first.endswith(f"({REAL})")
-    assert second.endswith("python3 a folder b")
+    assert second.endswith("python3 a folder, b")
 
 
 def test_that_of_an_environment_is_used(in_shell: Machine) -> None:
@@ -334,6 +357,79 @@ def test_a_manifest_that_names_no_python_is_told_of(in_shell: Machine) -> None:
 
 
 def test_a_missing_manifest_is_told_of(in_shell: Machine) -> None:
+    in_shell.real(in_shell.bin / "python3")
+    done = in_shell.install()
+    assert (done.code, done.out) == (4, "")
+    assert "SHA256SUMS was changed: it does not name manifest.json." in done.err
+
+
+def test_without_any_program_that_hashes_a_missing_manifest_is_still_told_of(
+    in_shell: Machine,
+) -> None:
+    (in_shell.root / "tools" / "sha256sum").unlink()
     done = in_shell.install()
     assert (done.code, done.out) == (4, "")
     assert "manifest.json is missing, or names no Python" in done.err
+
+
+@pytest.mark.parametrize("hashes", ["sha256sum", "python3"])
+@pytest.mark.parametrize("name", ["install.py", "verify.py", "manifest.json", "install.sh"])
+def test_what_checks_the_rest_is_checked_first(in_shell: Machine, name: str, hashes: str) -> None:
+    in_shell.needs(NEXT)  # so that nothing else of it runs
+    in_shell.real(in_shell.bin / "python3")
+    if hashes == "python3":
+        (in_shell.root / "tools" / "sha256sum").unlink()
+    assert in_shell.install().code == 3
+    with (in_shell.wheelhouse / name).open("a") as file:
+        file.write("#")
+    done = in_shell.install(sums=False)
+    assert (done.code, done.out) == (4, "")
+    assert f"{name} is not as SHA256SUMS says: one of the two was changed." in done.err
+    (in_shell.wheelhouse / name).unlink()
+    if name != "install.sh":
+        assert in_shell.install(sums=False).err == done.err
+
+
+def test_a_list_that_is_missing_or_lacks_its_first_files_is_told_of(in_shell: Machine) -> None:
+    in_shell.needs(HERE)
+    in_shell.real(in_shell.bin / "python3")
+    done = in_shell.install(sums=False)
+    assert (done.code, done.out) == (4, "")
+    assert "SHA256SUMS is missing." in done.err
+    in_shell.write_sums()
+    sums = in_shell.wheelhouse / "SHA256SUMS"
+    sums.write_text("".join(sums.read_text().splitlines(keepends=True)[:-1]))
+    done = in_shell.install(sums=False)
+    assert (done.code, done.out) == (4, "")
+    assert "SHA256SUMS was changed: it does not name verify.py." in done.err
+
+
+@pytest.mark.parametrize(
+    "words", [[""], ["-x"], ["--checks"], ["a", "b"], ["--check", "a"], ["--help", "a"], ["-"]]
+)
+def test_wrong_use_is_told_before_anything_is_looked_at(
+    in_shell: Machine, words: list[str]
+) -> None:
+    done = in_shell.install(*words, sums=False)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("use: install.sh PREFIX ")
+    assert "install.sh --check " in done.err
+
+
+def test_without_a_word_it_tells_its_use(in_shell: Machine) -> None:
+    in_shell.wheelhouse.joinpath("manifest.json").unlink(missing_ok=True)
+    done = subprocess.run(
+        [*in_shell.shell, str(in_shell.wheelhouse / "install.sh")],
+        env={"PATH": str(in_shell.root / "tools")},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("use: install.sh PREFIX ")
+
+
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_help_is_given_before_anything_is_looked_at(in_shell: Machine, word: str) -> None:
+    done = in_shell.install(word, sums=False)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("use: install.sh PREFIX ")

@@ -16,6 +16,11 @@ def wheelhouse_place(ws: Workspace) -> Path:
     return ws.settings.build / "wheelhouse" / ws.plan.stack
 
 
+def wheelhouse_lock(ws: Workspace) -> Path:
+    """Return the file that is locked while the wheelhouse is made, or read as a whole."""
+    return ws.settings.build / "state" / ws.plan.stack / "wheelhouse.lock"
+
+
 def wheelhouse_current(ws: Workspace) -> bool:
     """Say whether the wheelhouse is there and made from what is built now."""
     records = {name: ws.status(name).record for name in ws.plan.closure(ws.plan.shipped())}
@@ -43,7 +48,6 @@ def collect(ws: Workspace) -> None:
         ws.check_toolchain(name, ws.store.tree(record.output))
     fetch_runtime(ws)
     place = wheelhouse_place(ws)
-    lock = ws.settings.build / "state" / ws.plan.stack / "wheelhouse.lock"
     waited: list[bool] = []
 
     def wait() -> None:
@@ -51,7 +55,7 @@ def collect(ws: Workspace) -> None:
         BOARD.say("wheelhouse", "another run collects; waiting")
 
     needed = runtime(ws).locked
-    with exclusive(lock, wait), BOARD.activity("wheelhouse"):
+    with exclusive(wheelhouse_lock(ws), wait), BOARD.activity("wheelhouse"):
         if waited and wheelhouse_current(ws):
             BOARD.say("wheelhouse", f"made by the other run: {place}")
             return

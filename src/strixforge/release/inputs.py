@@ -12,7 +12,7 @@ from strixforge.plan.graph import Plan
 from strixforge.plan.requirements import Locked
 from strixforge.store.store import Record
 
-INSTALLER = ("install.sh", "install.py")
+INSTALLER = ("install.sh", "install.py", "verify.py")
 TEMPLATES = Path(__file__).parent / "templates"
 
 

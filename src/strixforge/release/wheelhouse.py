@@ -28,6 +28,7 @@ from strixforge.release.glibc import highest_glibc
 from strixforge.release.inputs import INSTALLER, TEMPLATES, wheelhouse_inputs
 from strixforge.release.python import needed_python
 from strixforge.release.relink import libraries, relink_tree, relink_wheel
+from strixforge.release.sums import SUMS, sha256sums
 from strixforge.sources.cache import Cache
 from strixforge.sources.index import wheel as index_wheel
 from strixforge.store.store import Record, Store
@@ -107,6 +108,9 @@ def collect(
             "files": [asdict(item) for item in sorted(items, key=lambda item: item.path)],
         }
         (staged / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+        digests = {item.path: item.sha256 for item in items}
+        digests["manifest.json"] = file_sha256(staged / "manifest.json")
+        (staged / SUMS).write_text(sha256sums(digests))
         normalise(staged)
         _put(staged, place)
     return Collected(tuple(items), dependencies)

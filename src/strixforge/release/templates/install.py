@@ -1,13 +1,14 @@
-"""Installs a wheelhouse into a folder, without network. Run through install.sh.
+"""Checks a wheelhouse, and installs it into a folder, without network. Run through install.sh.
 
-Uses the standard library of Python 3.10, and the pip beside it. Layout: PREFIX/env is the Python
-environment, beside it lies each prefix of the stack, and PREFIX/activate.sh activates all of it.
+Uses the standard library of Python 3.10, and verify.py and the pip beside it.
+Layout: PREFIX/env is the Python environment, beside it lies each prefix of the stack, and
+PREFIX/activate.sh activates all of it.
 
 Exit codes: 0 installed, 2 wrong use, 3 no fitting Python, 4 a file was changed,
 5 could not install.
 """
 
-import hashlib
+import errno
 import importlib
 import json
 import os
@@ -22,7 +23,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 HERE = Path(__file__).resolve().parent
-MARK = ".strixforge-install.json"
+sys.path.insert(0, str(HERE))  # which `python -I` leaves out; install.sh has checked what lies here
+verify = importlib.import_module("verify")
+sys.path.pop(0)
+MARK = verify.MARK
+COPY = "next: copy the wheelhouse again"
+ROOM = "next: free space, or name a folder on another disk; then the same command again"
 
 
 def stop(code: int, what: str, *more: str) -> NoReturn:
@@ -31,27 +37,22 @@ def stop(code: int, what: str, *more: str) -> NoReturn:
     sys.exit(code)
 
 
-def sha256(path: Path) -> str:
-    """Return the digest of a file."""
-    digest = hashlib.sha256()  # hashlib.file_digest is not in Python 3.10
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
 def verified_manifest() -> dict[str, Any]:
-    """Check every file of the wheelhouse against manifest.json; nothing more, nothing less."""
+    """Check every file of the wheelhouse against manifest.json; nothing more, nothing less.
+
+    install.sh has checked this file and manifest.json against SHA256SUMS; here the rest of that
+    is compared, so that one changed byte shows wherever it is.
+    """
     try:
         manifest: dict[str, Any] = json.loads((HERE / "manifest.json").read_text())
         listed = {entry["path"]: entry["sha256"] for entry in manifest["files"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        stop(4, f"manifest.json cannot be read: {error}", "next: copy the wheelhouse again")
+        stop(4, f"manifest.json cannot be read: {error}", COPY)
     for name, wanted in listed.items():
         try:
-            found = sha256(HERE / name)
+            found = verify.sha256(HERE / name)
         except OSError as error:
-            stop(4, f"{name} cannot be read: {error.strerror}", "next: copy the wheelhouse again")
+            stop(4, f"{name} cannot be read: {error.strerror}", COPY)
         if found != wanted:
             stop(
                 4,
@@ -60,9 +61,13 @@ def verified_manifest() -> dict[str, Any]:
                 "next: copy the wheelhouse again, or make it anew: ./doit wheelhouse",
             )
     present = {p.relative_to(HERE).as_posix() for p in HERE.rglob("*") if not p.is_dir()}
-    extra = sorted(present - listed.keys() - {"manifest.json"})
+    extra = sorted(present - listed.keys() - {"manifest.json", "SHA256SUMS"})
     if extra:
         stop(4, f"{extra[0]} does not belong to this wheelhouse.", "next: remove it")
+    listed["manifest.json"] = verify.sha256(HERE / "manifest.json")
+    sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(listed.items()))
+    if (HERE / "SHA256SUMS").read_bytes() != sums.encode():
+        stop(4, "SHA256SUMS was changed: it is not that of manifest.json.", COPY)
     return manifest
 
 
@@ -109,18 +114,35 @@ def note_glibc(manifest: dict[str, Any]) -> None:
 
 def prepared(prefix: Path, manifest: dict[str, Any]) -> None:
     """Make the folder; refuse one that holds something else."""
-    if prefix.exists() and any(prefix.iterdir()) and not (prefix / MARK).is_file():
-        stop(2, f"{prefix} is not empty.", "next: name a new or empty folder")
+    if prefix.exists() and not prefix.is_dir():
+        stop(2, f"{prefix} is no folder.", "next: name a new or empty folder")
+    if prefix.is_dir() and not (prefix / MARK).is_file():
+        held = {path.name for path in prefix.iterdir()}
+        if held - {MARK + ".new"}:  # which is all that an end in the first moment leaves
+            stop(2, f"{prefix} is not empty.", "next: name a new or empty folder")
     if prefix == HERE or HERE in prefix.parents:
         stop(2, "the folder lies inside the wheelhouse.", "next: name another folder")
     parts = earlier_parts(prefix)
     prefix.mkdir(parents=True, exist_ok=True)
     # Written first, with the old parts and the new: an installation that is cut off is known too.
-    mark = {"complete": False, "parts": sorted({*parts, *new_parts(manifest)})}
-    (prefix / MARK).write_text(json.dumps(mark) + "\n")
+    write_mark(prefix, {"complete": False, "parts": sorted({*parts, *new_parts(manifest)})})
+    for name in ("activate.sh", verify.LIST):  # what is not complete is not to be used
+        (prefix / name).unlink(missing_ok=True)
     for name in parts:
-        if (prefix / name).exists():
+        if (prefix / name).is_symlink():
+            (prefix / name).unlink()
+        elif (prefix / name).exists():
             shutil.rmtree(prefix / name)
+
+
+def write_mark(prefix: Path, mark: dict[str, Any]) -> None:
+    """Say in the folder what it holds; a reader sees the old mark or the new one."""
+    staged = prefix / (MARK + ".new")
+    with staged.open("w") as file:
+        file.write(json.dumps(mark, indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(prefix / MARK)
 
 
 def earlier_parts(prefix: Path) -> list[str]:
@@ -146,7 +168,8 @@ def make_environment(prefix: Path, manifest: dict[str, Any]) -> None:
         for name, value in os.environ.items()
         if not name.startswith(("PIP_", "PYTHON", "UV_", "VIRTUAL_ENV"))
     }
-    environment.update(PIP_CONFIG_FILE=os.devnull, PYTHONNOUSERSITE="1")
+    # The last one lets Python know its compiled files by hash: a copy of PREFIX keeps them all.
+    environment.update(PIP_CONFIG_FILE=os.devnull, PYTHONNOUSERSITE="1", SOURCE_DATE_EPOCH="1")
     environment.setdefault("HOME", str(prefix))  # pip asks for it, and uses nothing there
     python = prefix / "env" / "bin" / "python"
     pip = the_pip() / "pip"
@@ -169,7 +192,8 @@ def make_environment(prefix: Path, manifest: dict[str, Any]) -> None:
             said = [line for line in said if not _left_out(line, without)]
         if done.returncode and (said or not meant):
             what = f"{' '.join(command[2:6])} … ended with {done.returncode}."
-            stop(5, what, *said[-8:])
+            full = os.strerror(errno.ENOSPC) in done.stdout + done.stderr
+            stop(5, what, *said[-8:], *([ROOM] if full else []))
 
 
 def _left_out(line: str, without: dict[str, list[str]]) -> bool:
@@ -237,14 +261,32 @@ def make_movable(prefix: Path) -> None:
             path.write_bytes(start + b"\n".join(lines[3:]))
 
 
+def complete(prefix: Path, manifest: dict[str, Any]) -> None:
+    """Add what activates and what verifies, and write down every file."""
+    shutil.copyfile(HERE / "activate.sh", prefix / "activate.sh")
+    command = prefix / "env" / "bin" / "strixforge-verify"
+    shutil.copyfile(HERE / "verify.py", command)
+    command.chmod(0o755)
+    parts = new_parts(manifest)
+    mark = {
+        "complete": True,
+        "parts": parts,
+        "files": verify.record(prefix, parts),
+        "python": platform.python_version(),
+        "wheelhouse": verify.sha256(HERE / "manifest.json"),
+        "manifest": manifest,
+    }
+    write_mark(prefix, {**mark, "seal": verify.seal(mark)})
+
+
 def main(arguments: list[str]) -> int:
-    """Install into the folder that is the one argument."""
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        stop(
-            2,
-            "use: install.sh PREFIX",
-            "PREFIX is a new or empty folder, or an earlier installation",
-        )
+    """Install into the folder that is the one argument, or only check: --check."""
+    for stream in (sys.stdout, sys.stderr):  # names of folders may hold any byte
+        getattr(stream, "reconfigure", dict)(errors="backslashreplace")
+    if arguments == ["--check"]:
+        manifest = verified_manifest()
+        print(f"{manifest['stack']}: all {len(manifest['files'])} files are whole")
+        return 0
     prefix = Path(os.path.abspath(arguments[0]))  # noqa: PTH100 - links in the path stay
     if ":" in str(prefix):
         stop(2, "the folder's name holds a colon, which PATH cannot.", "next: name another folder")
@@ -259,11 +301,11 @@ def main(arguments: list[str]) -> int:
         make_environment(prefix, manifest)
         make_movable(prefix)
         unpack_prefixes(prefix, manifest)
-        shutil.copyfile(HERE / "activate.sh", prefix / "activate.sh")
-        mark = {"complete": True, "parts": new_parts(manifest), "manifest": manifest}
-        (prefix / MARK).write_text(json.dumps(mark, indent=1) + "\n")
+        complete(prefix, manifest)
     except OSError as error:
-        stop(5, f"{error.strerror}: {error.filename or prefix}", "next: mend that, and start again")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        cure = ROOM if full else "next: mend that, and give the same command again"
+        stop(5, f"{error.strerror}: {error.filename or prefix}", cure)
     count = sum(entry["path"].startswith("wheels/") for entry in manifest["files"])
     print(f"{manifest['stack']}: {count} wheels verified and installed into {prefix}")
     print(f"next:  . {shlex.quote(str(prefix / 'activate.sh'))}")

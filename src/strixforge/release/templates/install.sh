@@ -1,8 +1,66 @@
 #!/bin/sh
 # Installs this wheelhouse into a folder, without network:  ./install.sh PREFIX
-# Finds a Python that fits its wheels. Everything else is in install.py.
+# Checks what does the checking, and finds a Python that fits. Everything else is in install.py.
 set -eu
+
+usage() {
+    echo "use: install.sh PREFIX     installs into PREFIX: a new or empty folder,"
+    echo "                           or an earlier installation, which is replaced"
+    echo "     install.sh --check    looks at every byte, and installs nothing"
+}
+if [ $# -ne 1 ]; then set -- ''; fi
+case $1 in
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    --check) ;;
+    '' | -*)
+        usage >&2
+        exit 2
+        ;;
+esac
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" > /dev/null && pwd -P)
+
+changed() {
+    echo "install.sh: $1" >&2
+    echo "  next: copy the wheelhouse again" >&2
+    exit 4
+}
+
+# Prints the sha256 of a file.
+digest() {
+    if command -v sha256sum > /dev/null; then
+        sha256sum < "$1"
+    else
+        python3 -I -c 'import hashlib, sys
+print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())' < "$1"
+    fi 2> /dev/null
+}
+
+# manifest.json and the code beside it say whether all else is whole: they come first.
+if [ ! -r "$here/SHA256SUMS" ]; then changed "SHA256SUMS is missing."; fi
+if command -v sha256sum > /dev/null || command -v python3 > /dev/null; then
+    whole=
+    while read -r wanted name; do
+        case $name in
+            */*) continue ;;
+            '' | *[!A-Za-z0-9._+-]*) changed "SHA256SUMS was changed: a line of it names no file." ;;
+        esac
+        found=
+        if [ -r "$here/$name" ]; then found=$(digest "$here/$name") || found=; fi
+        if [ "${found%% *}" != "$wanted" ]; then
+            changed "$name is not as SHA256SUMS says: one of the two was changed."
+        fi
+        whole="$whole $name "
+    done < "$here/SHA256SUMS"
+    for name in install.py manifest.json verify.py; do
+        case $whole in
+            *" $name "*) ;;
+            *) changed "SHA256SUMS was changed: it does not name $name." ;;
+        esac
+    done
+fi
 
 # Prints a field of the manifest, which has one on each line; nothing when it is not there.
 of_manifest() {
@@ -167,7 +225,7 @@ else
 fi
 if [ -z "$missing" ]; then
     echo "install.sh: using $said"
-    exec "$python" -I "$here/install.py" "$@"
+    exec "$python" -I -B "$here/install.py" "$@"
 fi
 
 case $exact,$requires in

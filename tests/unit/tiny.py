@@ -1,0 +1,116 @@
+"""A wheelhouse of a few kilobytes with all that a real one has: made here, without a build."""
+
+import base64
+import ensurepip
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from strixforge.model.digests import file_sha256
+from strixforge.release.inputs import INSTALLER, TEMPLATES
+from strixforge.release.sums import SUMS, sha256sums
+
+MODULE = "def main():\n    print('tiny works')\n"
+
+
+def real_pip() -> Path:
+    """Return the wheel of pip that comes with this Python."""
+    folders = (Path(ensurepip.__file__).parent / "_bundled", Path("/usr/share/python-wheels"))
+    for folder in folders:
+        for path in sorted(folder.glob("pip-*.whl")):
+            return path
+    pytest.skip("this Python brings no wheel of pip")
+
+
+def tiny_wheelhouse(place: Path, pip: Path | None = None) -> Path:
+    """Make the wheelhouse; without `pip` it can be checked, but not installed."""
+    for name in ("wheels", "prefixes", "tools"):
+        (place / name).mkdir(parents=True)
+    wheel = place / "wheels" / "tiny-1.0-py3-none-any.whl"
+    _wheel(wheel)
+    _prefix(place / "prefixes" / "stuff-2.0.tar")
+    if pip is None:
+        (place / "tools" / "pip-1-py3-none-any.whl").write_bytes(b"not a real one\n")
+    else:
+        shutil.copy(pip, place / "tools")
+    for name in INSTALLER:
+        shutil.copyfile(TEMPLATES / name, place / name)
+    (place / "install.sh").chmod(0o755)
+    (place / "activate.sh").write_text('PATH="$PWD/env/bin:$PATH"\n')
+    (place / "requirements.txt").write_text(f"tiny==1.0 --hash=sha256:{file_sha256(wheel)}\n")
+    seal_wheelhouse(place)
+    return place
+
+
+def seal_wheelhouse(place: Path) -> None:
+    """Write manifest.json and SHA256SUMS for what lies there."""
+    origins = {
+        "wheels": {"built": "tiny", "version": "1.0"},
+        "prefixes": {"built": "stuff", "version": "2.0"},
+        "tools": {"index": "pip", "version": "1"},
+    }
+    paths = sorted(path for path in place.rglob("*") if path.is_file())
+    listed = {path.relative_to(place).as_posix(): path for path in paths}
+    listed.pop("manifest.json", None)
+    listed.pop(SUMS, None)
+    manifest = {
+        "schema": 1,
+        "stack": "tiny",
+        "arch": "gfx1151",
+        "python": "3.10",
+        "python_exact": False,
+        "python_requires": ">=3.10",
+        "without": {},
+        "glibc": "",
+        "glibc_file": "",
+        "files": [
+            {
+                "path": name,
+                "sha256": file_sha256(path),
+                "size": path.stat().st_size,
+                "origin": origins.get(name.partition("/")[0], {"strixforge": "tiny"}),
+            }
+            for name, path in listed.items()
+        ],
+    }
+    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+    (place / "manifest.json").write_text(text)
+    listed["manifest.json"] = place / "manifest.json"
+    digests = {name: file_sha256(path) for name, path in listed.items()}
+    (place / SUMS).write_text(sha256sums(digests))
+
+
+def _wheel(path: Path) -> None:
+    info = "tiny-1.0.dist-info"
+    files = {
+        "tiny.py": MODULE,
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": "[console_scripts]\ntiny = tiny:main\n",
+    }
+    lines = []
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
+            lines.append(f"{name},sha256={digest.rstrip(b'=').decode()},{len(text)}\n")
+            archive.writestr(zipfile.ZipInfo(name), text)
+        record = f"{info}/RECORD"
+        archive.writestr(zipfile.ZipInfo(record), "".join([*lines, f"{record},,\n"]))
+
+
+def _prefix(path: Path) -> None:
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
+        for name, mode in (("bin/tool", 0o755), ("lib/libstuff.so.1", 0o644)):
+            member = tarfile.TarInfo(name)
+            content = f"content of {name}\n".encode()
+            member.size, member.mode = len(content), mode
+            tar.addfile(member, io.BytesIO(content))
+        link = tarfile.TarInfo("lib/libstuff.so")
+        link.type, link.linkname = tarfile.SYMTYPE, "libstuff.so.1"
+        tar.addfile(link)
