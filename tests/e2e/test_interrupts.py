@@ -83,6 +83,7 @@ def test_a_run_that_is_stopped_while_it_plans_ends_quietly(
     os.mkfifo(policy)
     # The block is entered when doit waits for the text of its policy.
     with project.started("build_working") as run, open_for_writing(policy):
+        time.sleep(0.2)  # a signal between open and read would be heard only after the read
         os.kill(run.process.pid, number)
         run.wait(20).check(130)
     assert not project.files()
