@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from strixforge.gates.dependencies import Dependencies, follow
 from strixforge.model.errors import GateError
 from strixforge.plan.python import running
-from strixforge.release.dependencies import Dependencies, check_dependencies
 
 PYTHON = running()
 
@@ -28,13 +28,11 @@ class Wheels:
 
     def check(self, **without: list[str]) -> Dependencies:
         """Check them all."""
-        return check_dependencies(sorted(self.folder.iterdir()), PYTHON, without)
+        return follow(sorted(self.folder.iterdir()), PYTHON, without)
 
     def missing(self, **without: list[str]) -> list[str]:
-        """Return the lines of the refusal."""
-        with pytest.raises(GateError, match="lacks") as caught:
-            self.check(**without)
-        return caught.value.where.splitlines()
+        """Return what is not there."""
+        return list(self.check(**without).missing)
 
 
 @pytest.fixture

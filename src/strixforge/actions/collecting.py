@@ -68,10 +68,9 @@ def collect(ws: Workspace) -> None:
         f"{_count(counts['prefixes'], 'prefix', 'prefixes')}, "
         f"{counts['bytes'] / 1e6:.1f} MB: {place}",
     )
-    if made.dependencies.held:
-        BOARD.say("", f"{made.dependencies.held} requirements of its wheels are met by its wheels")
-    for unused in made.dependencies.unused:
-        BOARD.say("warning", f"`without` leaves out {unused}, which does not ask for it")
+    BOARD.say("gates", made.gates.summary())
+    for warning in made.gates.warnings:
+        BOARD.say("warning", warning)
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -28,7 +28,12 @@ def wheelhouse_inputs(plan: Plan, records: dict[str, Record], runtime: tuple[Loc
     own = [
         [path.name, file_sha256(path)]
         for path in sorted(
-            [*room.glob("*.py"), *room.parent.glob("audit/*.py"), *TEMPLATES.iterdir()]
+            [
+                *room.glob("*.py"),
+                *room.parent.glob("audit/*.py"),
+                *room.parent.glob("gates/*.*"),  # their data too
+                *TEMPLATES.iterdir(),
+            ]
         )
         if path.is_file()
     ]

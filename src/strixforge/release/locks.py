@@ -8,8 +8,6 @@ from packaging.pylock import Package, PackageWheel, Pylock
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
-from strixforge.model.errors import GateError
-
 
 class _Wheel(Protocol):
     @property
@@ -21,22 +19,10 @@ class _Wheel(Protocol):
 
 
 def requirements(wheels: Iterable[_Wheel]) -> str:
-    """Return requirements with one hash each, for `--no-index --require-hashes`.
-
-    Raises GateError when a distribution is there twice.
-    """
+    """Return requirements with one hash each, for `--no-index --require-hashes`."""
     lines = []
-    seen: dict[str, str] = {}
     for wheel in wheels:
         name, version, _, _ = parse_wheel_filename(Path(wheel.path).name)
-        if name in seen:
-            raise GateError(
-                f"two wheels of {name} are in the wheelhouse.",
-                where=f"{seen[name]}\n{wheel.path}",
-                cause="A component builds it, and a recipe's `runtime` takes it from the index.",
-                fix="Take it out of `runtime`, then: ./doit lock",
-            )
-        seen[name] = wheel.path
         lines.append(f"{name}=={version} --hash=sha256:{wheel.sha256}\n")
     return "".join(sorted(lines))
 

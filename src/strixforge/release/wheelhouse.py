@@ -14,16 +14,16 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from strixforge.audit.codeobjects import scan
-from strixforge.audit.gate import architecture_findings
+from strixforge.gates import registry
+from strixforge.gates.contents import read_archive
+from strixforge.gates.staged import Shipped, Staged
 from strixforge.model.digests import file_sha256
-from strixforge.model.errors import GateError
+from strixforge.model.pins import SystemPin
 from strixforge.plan.graph import Component, Plan
 from strixforge.plan.python import Python
 from strixforge.plan.requirements import Locked
 from strixforge.release import locks
 from strixforge.release.activation import render_activation
-from strixforge.release.dependencies import Dependencies, check_dependencies
 from strixforge.release.glibc import highest_glibc
 from strixforge.release.inputs import INSTALLER, TEMPLATES, wheelhouse_inputs
 from strixforge.release.python import needed_python
@@ -51,7 +51,7 @@ class Collected:
     """A wheelhouse that was made."""
 
     items: tuple[Item, ...]
-    dependencies: Dependencies
+    gates: registry.Passed
 
 
 def collect(
@@ -65,8 +65,8 @@ def collect(
     """Make the wheelhouse at `place`, replacing an older one when the new one is complete.
 
     The caller holds the lock of `place`.
-    Raises IntegrityError for a changed artifact or wheel, GateError when something in it is not
-    for the stack's architecture, or the wheels are for different Pythons.
+    Raises IntegrityError for a changed artifact or wheel, GateError when a gate finds something, or
+    the wheels are for different Pythons.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     for left in place.parent.glob(f".{place.name}-*"):
@@ -77,10 +77,8 @@ def collect(
             (staged / name).mkdir(parents=True)
         items = _built(plan, records, store, staged, Path(folder))
         items += _from_index(runtime, plan.python, cache, staged)
-        _check(staged, plan, items)
+        passed = registry.run(_for_gates(staged, plan, items))
         wheels = [item for item in items if item.path.startswith("wheels/")]
-        files = [staged / one.path for one in wheels]
-        dependencies = check_dependencies(files, plan.python, _left_out(plan))
         texts = {
             "requirements.txt": locks.requirements(wheels),
             "pylock.toml": locks.pylock(wheels),
@@ -105,6 +103,7 @@ def collect(
             "without": _names_left_out(plan),
             "glibc": glibc.version,
             "glibc_file": glibc.file,
+            "gates": passed.looked_at,
             "files": [asdict(item) for item in sorted(items, key=lambda item: item.path)],
         }
         (staged / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
@@ -113,7 +112,7 @@ def collect(
         (staged / SUMS).write_text(sha256sums(digests))
         normalise(staged)
         _put(staged, place)
-    return Collected(tuple(items), dependencies)
+    return Collected(tuple(items), passed)
 
 
 def _put(staged: Path, place: Path) -> None:
@@ -211,19 +210,29 @@ def _names_left_out(plan: Plan) -> dict[str, list[str]]:
     }
 
 
-def _check(staged: Path, plan: Plan, items: list[Item]) -> None:
-    """Let no code object for another GPU in, but those that a release of ROCm brought along."""
-    arch = plan.arch
-    built = {name for name, component in plan.components.items() if component.is_built}
-    files = [one.path for one in items if one.origin.get("built", "") in {"", *built}]
-    found = (one for path in files for one in scan(staged / path))
-    findings = architecture_findings(found, arch, required=False)
-    if findings:
-        raise GateError(
-            f"the wheelhouse holds code objects that are not for {arch}.",
-            where="\n".join(findings[:12]),
-            fix="Find which component brought them; ./doit explain lists what changed.",
-        )
+def _for_gates(staged: Path, plan: Plan, items: list[Item]) -> Staged:
+    """Read what was staged, once for all gates."""
+    components = {name: plan.component(name) for name in plan.shipped()}
+    archives = []
+    for item in items:
+        name = item.origin.get("built", "")
+        came = bool(name) and not components[name].is_built
+        tools = bool(name) and components[name].recipe.output == "toolchain"
+        archives.append(read_archive(staged, item.path, name, as_it_came=came, is_toolchain=tools))
+    return Staged(
+        archives=tuple(archives),
+        shipped={
+            name: Shipped(
+                one.recipe.distribution_of(name),
+                one.recipe.license,
+                one.recipe.without,
+            )
+            for name, one in components.items()
+        },
+        python=plan.python,
+        arch=plan.arch,
+        system_rocm=any(isinstance(one.pin, SystemPin) for one in plan.components.values()),
+    )
 
 
 def _item(staged: Path, path: str, origin: dict[str, str]) -> Item:

@@ -1,32 +1,45 @@
-"""What the wheels of a wheelhouse ask for, and whether it is among them.
+"""`dependencies`: what the wheels ask for is among them.
 
 Nothing is resolved when a wheelhouse is installed, so what is missing would show only on import.
 """
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import NormalizedName, canonicalize_name, parse_wheel_filename
+from packaging.utils import (
+    InvalidWheelFilename,
+    NormalizedName,
+    canonicalize_name,
+    parse_wheel_filename,
+)
 from packaging.version import Version
 
+from strixforge.gates.finding import Checked, Finding
+from strixforge.gates.metadata import read_metadata
+from strixforge.gates.staged import Archive, Staged
 from strixforge.model.errors import GateError
 from strixforge.plan.python import Python
+
+GATE = "dependencies"
+_FIX = (
+    "Add it to `runtime` of the recipe that needs it, then: ./doit lock\n"
+    "If the stack does without it: `without` in that recipe, and its page says why."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What came out of a check that found nothing missing."""
+    """What came out of a check."""
 
     held: int
     """How many requirements are met by a wheel that is there."""
     unused: tuple[str, ...]
     """What is left out though nothing asks for it: `ray of vllm`."""
+    missing: tuple[str, ...] = ()
+    """What is not there, or of another version, one sentence each."""
 
 
 @dataclass(slots=True)
@@ -38,13 +51,36 @@ class _Wheel:
     """Those of its extras that another wheel asks for."""
 
 
-def check_dependencies(
+def check(staged: Staged) -> Checked:
+    """Follow what all wheels ask for; what is left out for nothing is a warning."""
+    without = {one.distribution: one.without for one in staged.shipped.values() if one.distribution}
+    named = [one for one in staged.wheels if _is_named(one)]
+    try:
+        found = follow((one.file for one in named), staged.python, without)
+    except GateError as error:
+        return Checked({"wheels": len(named)}, (Finding(GATE, "wheels/", error.what, _FIX),))
+    return Checked(
+        {"wheels": len(named), "requirements": found.held},
+        tuple(Finding(GATE, "wheels/", text, _FIX) for text in found.missing),
+        tuple(f"`without` leaves out {one}, which does not ask for it" for one in found.unused),
+    )
+
+
+def _is_named(archive: Archive) -> bool:
+    try:
+        parse_wheel_filename(archive.file.name)
+    except InvalidWheelFilename:
+        return False  # the gate `tags` tells it
+    return True
+
+
+def follow(
     wheels: Iterable[Path], python: Python, without: Mapping[str, Iterable[str]]
 ) -> Dependencies:
-    """Check that the wheels are all that they ask for.
+    """Return whether the wheels are all that they ask for.
 
     `without` names what a distribution's recipe leaves out: `cupy`, or an extra, `ray[cgraph]`.
-    Raises GateError.
+    Raises GateError for a wheel that cannot be read.
     """
     known = {wheel.name: wheel for wheel in map(_read, wheels)}
     left_out = {canonicalize_name(name): _parsed(texts) for name, texts in without.items()}
@@ -72,15 +108,8 @@ def check_dependencies(
             new = requirement.extras - (skipped or set()) - have.extras
             have.extras |= new
             waiting += [(have, one) for one in sorted(new)]
-    if missing:
-        raise GateError(
-            f"the wheelhouse lacks {len(missing)} of what its wheels ask for.",
-            where="\n".join(sorted(set(missing))[:20]),
-            cause="A recipe's `runtime` does not name it, or the lock is older than the recipe.",
-            fix="Add it to `runtime` of the recipe that needs it, then: ./doit lock\n"
-            "If the stack does without it: `without` in that recipe, and its page says why.",
-        )
-    return Dependencies(held, tuple(_unused(known, left_out)))
+    unused = tuple(_unused(known, left_out))
+    return Dependencies(held, unused, tuple(sorted(set(missing))))
 
 
 def _unused(
@@ -131,14 +160,5 @@ def _requirement(text: str) -> Requirement | None:
 def _read(wheel: Path) -> _Wheel:
     """Return what a wheel asks for. Raises GateError for one that cannot be read."""
     name, version, *_ = parse_wheel_filename(wheel.name)
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            (member,) = [
-                one
-                for one in archive.namelist()
-                if one.endswith(".dist-info/METADATA") and one.count("/") == 1
-            ]
-            header = BytesHeaderParser().parsebytes(archive.read(member))
-    except (OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise GateError(f"{wheel.name} cannot be read: {error}", where=str(wheel)) from None
+    header = read_metadata(wheel)
     return _Wheel(name, version, [str(one) for one in header.get_all("Requires-Dist", [])])
