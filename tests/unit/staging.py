@@ -43,7 +43,7 @@ def kernel_library() -> bytes:
 
 
 def extension(
-    code: str = "int k(void); long f(void) { return k(); }",
+    code: str = "int k(void); int getpid(void); int f(void) { return k() + getpid(); }",
     *,
     rpath: str = _TO_KERN,
     library: bytes | None = None,

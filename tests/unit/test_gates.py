@@ -11,7 +11,7 @@ from strixforge.gates import registry
 from strixforge.gates.finding import Checked, Finding
 from strixforge.gates.staged import Shipped, Staged
 from strixforge.model.errors import GateError
-from tests.unit.staging import APP, KERN, LIB, House, compiled, findings, good, metadata
+from tests.unit.staging import APP, KERN, LIB, House, compiled, extension, findings, good, metadata
 from tests.unit.test_codeobjects import GFX1100, device
 
 
@@ -41,11 +41,22 @@ def _other_gpu(house: House) -> None:
     house.wheels[LIB]["lib/kernel.hsaco"] = device(GFX1100)
 
 
+def _looks_elsewhere(house: House) -> None:
+    house.wheels[APP]["app/_ext.so"] = extension(rpath="$ORIGIN")
+
+
+def _wants_more(house: House) -> None:
+    code = "int k(void); int gone(void); long f(void) { return k() + gone(); }"
+    house.wheels[APP]["app/_ext.so"] = extension(code)
+
+
 BEFORE: list[tuple[str, Callable[[House], None], str]] = [
     ("tags", _two, "is a second wheel of lib"),
     ("ours", _cuda, "is for CUDA"),
     ("dependencies", _lacking, "app 1.0 asks for lib>=2: it is not there"),
     ("architecture", _other_gpu, "gfx1100"),
+    ("linkage", _looks_elsewhere, "needs libk.so.1, which nothing has"),
+    ("symbols", _wants_more, "wants gone, which nothing that it loads has"),
 ]
 AFTER: list[tuple[str, Callable[[House], None], str]] = [
     ("record", _hidden, "app/.hidden is not listed in RECORD"),
@@ -58,7 +69,13 @@ def test_a_good_wheelhouse_passes_and_everything_was_looked_at(tmp_path: Path) -
     zero = {
         (gate, what) for gate, all_ in passed.looked_at.items() for what in all_ if not all_[what]
     }
-    assert zero == {("architecture", "code objects"), ("architecture", "kernels")}
+    assert zero == {
+        ("architecture", "code objects"),
+        ("architecture", "kernels"),
+        ("linkage", "exceptions"),
+        ("symbols", "exceptions"),
+        ("symbols", "not decided"),
+    }
     assert passed.summary().startswith(f"{len(registry.GATES)} passed: record 2 wheels, ")
 
 

@@ -5,7 +5,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from strixforge.release.relink import SITE, libraries, relink_tree
+from strixforge.gates.installed import SITE
+from strixforge.release.relink import libraries, relink_tree
 
 
 def library(path: Path, *options: str) -> Path:

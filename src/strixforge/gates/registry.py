@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from strixforge.gates import architecture, dependencies, ours, record, tags
+from strixforge.gates import architecture, dependencies, linkage, ours, record, symbols, tags
 from strixforge.gates.finding import Checked, Finding, printable
 from strixforge.gates.staged import Staged
 from strixforge.model.errors import GateError
 
 GATES: Mapping[str, Callable[[Staged], Checked]] = {
-    one.GATE: one.check for one in (record, tags, ours, architecture, dependencies)
+    one.GATE: one.check
+    for one in (record, tags, ours, dependencies, architecture, linkage, symbols)
 }
 _SHOWN = 20
 

@@ -12,18 +12,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from strixforge.gates.installed import SITE, installed
 from strixforge.model.errors import GateError
 from strixforge.release.elf import read_linkage, set_rpath
 
-SITE = PurePosixPath(f"env/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages")
-"""Where wheels are installed, relative to PREFIX."""
-# Where the folders of <name>.data in a wheel are installed.
-_DATA = {
-    "platlib": SITE,
-    "purelib": SITE,
-    "scripts": PurePosixPath("env/bin"),
-    "data": PurePosixPath("env"),
-}
 _ORIGIN = re.compile(r"\$(ORIGIN|\{ORIGIN\})(/|$)")
 
 
@@ -43,7 +35,7 @@ def libraries(tree: Path, base: PurePosixPath) -> dict[str, PurePosixPath]:
         path = tree / name
         inside = path.is_file() and path.resolve().is_relative_to(root)
         if inside and read_linkage(path) is not None:
-            found.setdefault(name.name, _installed(name, base).parent)
+            found.setdefault(name.name, installed(name, base).parent)
     return found
 
 
@@ -60,7 +52,7 @@ def relink_tree(tree: Path, base: PurePosixPath, known: Mapping[str, PurePosixPa
         linkage = read_linkage(path)
         if linkage is None:
             continue
-        here = _installed(path.relative_to(tree), base).parent
+        here = installed(path.relative_to(tree), base).parent
         wanted = [entry for entry in linkage.rpath if _ORIGIN.match(entry)]
         for name in linkage.needed:
             if name in known:  # a neighbour too: it may have been found in a folder of the system
@@ -111,14 +103,6 @@ def _wheel_tool(arguments: list[str], epoch: int) -> None:
             f"the wheel {Path(arguments[-1]).name} cannot be read or written: {message[-1]}",
             where=arguments[-1],
         )
-
-
-def _installed(path: Path | PurePosixPath, base: PurePosixPath) -> PurePosixPath:
-    """Return where a file of a wheel or prefix lies below PREFIX."""
-    parts = path.parts
-    if parts[0].endswith(".data") and len(parts) > 2 and parts[1] in _DATA:
-        return _DATA[parts[1]].joinpath(*parts[2:])
-    return base.joinpath(*parts)
 
 
 def _regular_files(tree: Path) -> Iterator[Path]:
