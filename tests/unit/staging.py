@@ -123,6 +123,7 @@ class House:
                 read_archive(
                     self.folder,
                     name,
+                    hashlib.sha256((self.folder / name).read_bytes()).hexdigest(),
                     self.built.get(Path(name).name, ""),
                     as_it_came=Path(name).name in self.toolchains,
                     is_toolchain=Path(name).name in self.toolchains,

@@ -22,7 +22,7 @@ LISTING = "a-1.dist-info/RECORD"
 
 def told(folder: Path, name: str = NAME) -> list[str]:
     """Return what the gate says of a wheel in a folder."""
-    archive = read_archive(folder, name, "", as_it_came=False, is_toolchain=False)
+    archive = read_archive(folder, name, "", "", as_it_came=False, is_toolchain=False)
     staged = Staged((archive,), {}, running(), "gfx1151", system_rocm=False)
     return [one.what for one in check(staged).findings]
 

@@ -1,5 +1,6 @@
 """Each gate closes for what it is there for, and no other gate knows of that."""
 
+import hashlib
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from strixforge.gates import registry
+from strixforge.gates import prebuilt, registry
 from strixforge.gates.finding import Checked, Finding
 from strixforge.gates.staged import Shipped, Staged
 from strixforge.model.errors import GateError
@@ -50,6 +51,11 @@ def _wants_more(house: House) -> None:
     house.wheels[APP]["app/_ext.so"] = extension(code)
 
 
+def _unlicensed(house: House) -> None:
+    bare = b"Metadata-Version: 2.1\nName: lib\nVersion: 2.0\nLicense: UNKNOWN\n"
+    house.wheels[LIB]["lib-2.0.dist-info/METADATA"] = bare
+
+
 BEFORE: list[tuple[str, Callable[[House], None], str]] = [
     ("tags", _two, "is a second wheel of lib"),
     ("ours", _cuda, "is for CUDA"),
@@ -57,6 +63,7 @@ BEFORE: list[tuple[str, Callable[[House], None], str]] = [
     ("architecture", _other_gpu, "gfx1100"),
     ("linkage", _looks_elsewhere, "needs libk.so.1, which nothing has"),
     ("symbols", _wants_more, "wants gone, which nothing that it loads has"),
+    ("licences", _unlicensed, "says nothing of a licence"),
 ]
 AFTER: list[tuple[str, Callable[[House], None], str]] = [
     ("record", _hidden, "app/.hidden is not listed in RECORD"),
@@ -102,8 +109,74 @@ def test_only_this_gate_finds_what_is_changed_afterwards(
     assert said in found[0].what
 
 
+@pytest.mark.parametrize("archive", [LIB, KERN])
+def test_only_this_gate_finds_a_published_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: str
+) -> None:
+    house = good(tmp_path)
+    content = b"what others built"
+    if archive == LIB:
+        house.wheels[LIB]["lib/data"] = content
+    else:
+        house.prefixes[KERN]["lib/data"] = content
+    sha256 = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(
+        prebuilt, "known", lambda: {sha256: prebuilt.File(sha256, "a release", "here")}
+    )
+    assert [(one.gate, one.what) for one in findings(house.staged())] == [
+        ("prebuilt", "is a release")
+    ]
+
+
+def test_a_whole_wheel_may_be_a_published_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged = good(tmp_path).staged()
+    sha256 = hashlib.sha256((tmp_path / "wheels" / LIB).read_bytes()).hexdigest()
+    monkeypatch.setattr(
+        prebuilt, "known", lambda: {sha256: prebuilt.File(sha256, "a release", "here")}
+    )
+    assert [one.where for one in findings(staged)] == [f"wheels/{LIB}"]
+
+
+def test_each_published_file_that_is_known_has_its_source() -> None:
+    assert prebuilt.known()
+    assert all(one.what and one.source for one in prebuilt.known().values())
+
+
+@pytest.mark.parametrize(
+    ("said", "files", "passes"),
+    [
+        ("License-Expression: MIT", (), True),
+        ("License: BSD", (), True),
+        ("Classifier: License :: OSI Approved :: MIT License", (), True),
+        ("Classifier: Programming Language :: Python", (), False),
+        ("License: UNKNOWN", ("LICENSE",), True),
+        ("License: UNKNOWN", ("licenses/third/COPYING",), True),
+        ("License: UNKNOWN", ("top_level.txt",), False),
+    ],
+)
+def test_a_licence_may_be_stated_in_each_way_of_the_standards(
+    tmp_path: Path, said: str, files: tuple[str, ...], *, passes: bool
+) -> None:
+    house = good(tmp_path)
+    info = "lib-2.0.dist-info"
+    text = f"Metadata-Version: 2.1\nName: lib\nVersion: 2.0\n{said}\n"
+    house.wheels[LIB][f"{info}/METADATA"] = text.encode()
+    for name in files:
+        house.wheels[LIB][f"{info}/{name}"] = b"You may.\n"
+    assert (findings(house.staged()) == []) == passes
+
+
+def test_a_component_whose_recipe_has_no_licence_is_told(tmp_path: Path) -> None:
+    house = good(tmp_path)
+    house.shipped["kern"] = Shipped("", " ", ())
+    assert [(one.gate, one.where) for one in findings(house.staged())] == [("licences", "kern")]
+
+
 def test_every_gate_has_something_that_only_it_finds() -> None:
-    assert {one[0] for one in (*BEFORE, *AFTER)} == set(registry.GATES)
+    elsewhere = {prebuilt.GATE}
+    assert {one[0] for one in (*BEFORE, *AFTER)} | elsewhere == set(registry.GATES)
 
 
 @pytest.mark.parametrize(

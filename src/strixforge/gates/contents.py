@@ -37,7 +37,7 @@ _DAMAGED = (
 
 
 def read_archive(
-    staged: Path, path: str, component: str, *, as_it_came: bool, is_toolchain: bool
+    staged: Path, path: str, sha256: str, component: str, *, as_it_came: bool, is_toolchain: bool
 ) -> Archive:
     """Read a wheel or a prefix's tar. Never raises for what is in it: `problem` says it."""
     file = staged / path
@@ -50,7 +50,7 @@ def read_archive(
             members.extend(_of_tar(file, digests=not is_toolchain))
     except _DAMAGED as error:
         problem = f"cannot be read: {error!r}"
-    return Archive(path, file, component, as_it_came, is_toolchain, tuple(members), problem)
+    return Archive(path, file, sha256, component, as_it_came, is_toolchain, tuple(members), problem)
 
 
 def _of_wheel(path: Path) -> Iterator[Member]:

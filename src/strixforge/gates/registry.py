@@ -4,14 +4,34 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from strixforge.gates import architecture, dependencies, linkage, ours, record, symbols, tags
+from strixforge.gates import (
+    architecture,
+    dependencies,
+    licences,
+    linkage,
+    ours,
+    prebuilt,
+    record,
+    symbols,
+    tags,
+)
 from strixforge.gates.finding import Checked, Finding, printable
 from strixforge.gates.staged import Staged
 from strixforge.model.errors import GateError
 
 GATES: Mapping[str, Callable[[Staged], Checked]] = {
     one.GATE: one.check
-    for one in (record, tags, ours, dependencies, architecture, linkage, symbols)
+    for one in (
+        record,
+        tags,
+        ours,
+        dependencies,
+        licences,
+        prebuilt,
+        architecture,
+        linkage,
+        symbols,
+    )
 }
 _SHOWN = 20
 

@@ -31,6 +31,7 @@ class Archive:
     path: str
     """Relative to the wheelhouse: `wheels/a-1-py3-none-any.whl`."""
     file: Path
+    sha256: str
     component: str
     """What was built to it; empty for a wheel of the index."""
     as_it_came: bool

@@ -43,7 +43,7 @@ class Item:
     sha256: str
     size: int
     origin: dict[str, str]
-    """{"built": component, "version", "key", "output"}, {"index": name, ...}, or {"strixforge"}."""
+    """{"built": component, "version", "license", ...}, {"index": name, ...}, or {"strixforge"}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,7 @@ def _built(
         origin = {
             "built": name,
             "version": component.pin.version,
+            "license": component.recipe.license,
             "source": records[name].document["source"],
             "key": records[name].key,
             "output": records[name].output,
@@ -218,7 +219,9 @@ def _for_gates(staged: Path, plan: Plan, items: list[Item]) -> Staged:
         name = item.origin.get("built", "")
         came = bool(name) and not components[name].is_built
         tools = bool(name) and components[name].recipe.output == "toolchain"
-        archives.append(read_archive(staged, item.path, name, as_it_came=came, is_toolchain=tools))
+        archives.append(
+            read_archive(staged, item.path, item.sha256, name, as_it_came=came, is_toolchain=tools)
+        )
     return Staged(
         archives=tuple(archives),
         shipped={
