@@ -19,6 +19,7 @@ build-backend = "setuptools.build_meta"
 name = "amdsmi"
 version = "@VERSION@"
 requires-python = ">=3.6"
+license = { text = "MIT" }
 
 [tool.setuptools]
 packages = ["amdsmi"]

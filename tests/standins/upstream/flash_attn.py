@@ -84,6 +84,7 @@ print(f"{psutil.virtual_memory().total >> 30} GiB, ROCm: {IS_ROCM} ({ROCM_HOME})
 setup(
     name="flash_attn",
     version=version(),
+    license="BSD-3-Clause",
     packages=find_packages(include=["flash_attn", "flash_attn.*"]),
     ext_modules=ext_modules,
     cmdclass={"bdist_wheel": CachedWheelsCommand}

@@ -186,6 +186,7 @@ def main():
     setup(
         name="torch",
         version=version(),
+        license="BSD-3-Clause",
         packages=find_packages(include=["torch", "torch.*"]),
         package_data={"torch": files_below("lib", "include", "share")},
         ext_modules=[module],

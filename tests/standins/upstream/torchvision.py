@@ -85,6 +85,7 @@ except DistributionNotFound:
 setup(
     name="torchvision",
     version=version(),
+    license="BSD-3-Clause",
     packages=find_packages(include=["torchvision", "torchvision.*"]),
     ext_modules=[operators(), image()],
     cmdclass={"build_ext": BuildExtension.with_options(no_python_abi_suffix=True)},

@@ -135,6 +135,7 @@ backends = BackendInstaller.copy(["nvidia", "amd"])
 setup(
     name="triton",
     version="@VERSION@",
+    license="MIT",
     packages=["triton", "triton.language", "triton.backends", *(f"triton.backends.{one.name}" for one in backends)],
     package_dir={"": "python", **{f"triton.backends.{one.name}": str(one.src.relative_to(HERE)) for one in backends}},
     ext_modules=[Extension("triton._C.libtriton", sources=[])],

@@ -440,6 +440,7 @@ build-backend = "setuptools.build_meta"
 [project]
 name = "vllm"
 requires-python = ">=3.9"
+license = { text = "Apache-2.0" }
 dynamic = ["version", "dependencies"]
 
 [project.scripts]
