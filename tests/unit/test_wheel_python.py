@@ -1,6 +1,7 @@
 """What a wheelhouse needs of the host: its Python, read from the wheels, and its glibc."""
 
 import io
+import struct
 import subprocess
 import tarfile
 import tempfile
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.tags import compatible_tags, cpython_tags
 
+from strixforge.audit.bounds import MalformedError
+from strixforge.gates.contents import read_archive
+from strixforge.gates.dynamic import read_dynamic
 from strixforge.model.errors import GateError
-from strixforge.release.elf import needed_glibc
-from strixforge.release.glibc import Glibc, highest_glibc
+from strixforge.release.glibc import Highest, highest, needed
 from strixforge.release.python import NeededPython, needed_python
 
 
@@ -187,20 +190,24 @@ def compiled(path: Path, code: str, *options: str) -> Path:
     return path
 
 
-def versions(folder: Path, version: str) -> list[str]:
+def versions(folder: Path, version: str, soname: str = "libstub.so") -> list[str]:
     """Return options to link against a libc that has the symbol `later` in this version."""
     (folder / "map").write_text(f"{version} {{ global: later; }};\n")
     compiled(
         folder / "libstub.so",
         "int later(void) { return 1; }",
-        *("-nostdlib", "-Wl,-soname,libstub.so", f"-Wl,--version-script={folder / 'map'}"),
+        *("-nostdlib", f"-Wl,-soname,{soname}", f"-Wl,--version-script={folder / 'map'}"),
     )
     return [f"-L{folder}", "-nostdlib", "-Wl,--no-as-needed", "-lstub"]
 
 
-def needs(path: Path) -> tuple[int, int] | None:
-    with path.open("rb") as file:
-        return needed_glibc(file)
+def needs(content: bytes, family: str = "GLIBC") -> tuple[int, ...] | None:
+    """Return the version that a library needs; None for what is none, or damaged."""
+    try:
+        dynamic = read_dynamic(memoryview(content))
+    except (MalformedError, struct.error):  # as read_archive takes it
+        return None
+    return None if dynamic is None else needed(dynamic, family)
 
 
 CALLS = "int later(void); int f(void) { return later(); }"
@@ -211,16 +218,34 @@ CALLS = "int later(void); int f(void) { return later(); }"
     [
         ("GLIBC_2.38", (2, 38)),
         ("GLIBC_2.2.5", (2, 2)),
-        ("GLIBC_PRIVATE", None),
-        ("GLIBCXX_3.4.32", None),
+        ("GLIBC_PRIVATE", ()),
+        ("GLIBCXX_3.4.32", ()),
         ("GLIBC_ABI_DT_RELR", (2, 36)),
     ],
 )
 def test_the_glibc_that_a_library_needs(
-    tmp_path: Path, version: str, found: tuple[int, int] | None
+    tmp_path: Path, version: str, found: tuple[int, ...]
 ) -> None:
     options = versions(tmp_path, version)
-    assert needs(compiled(tmp_path / "lib.so", CALLS, "-x", "none", *options)) == found
+    library = compiled(tmp_path / "lib.so", CALLS, "-x", "none", *options)
+    assert needs(library.read_bytes()) == found
+
+
+@pytest.mark.parametrize(
+    ("version", "family", "found"),
+    [
+        ("GLIBCXX_3.4.32", "GLIBCXX", (3, 4, 32)),
+        ("CXXABI_1.3.9", "CXXABI", (1, 3, 9)),
+        ("CXXABI_FLOAT128", "CXXABI", ()),
+        ("GLIBC_2.38", "GLIBCXX", ()),
+    ],
+)
+def test_the_version_of_the_c_plus_plus_library_that_one_needs(
+    tmp_path: Path, version: str, family: str, found: tuple[int, ...]
+) -> None:
+    options = versions(tmp_path, version, "libstdc++.so.6")
+    library = compiled(tmp_path / "lib.so", CALLS, "-x", "none", *options)
+    assert needs(library.read_bytes(), family) == found
 
 
 def test_what_may_be_missing_is_not_needed(tmp_path: Path) -> None:
@@ -230,7 +255,7 @@ def test_what_may_be_missing_is_not_needed(tmp_path: Path) -> None:
     assert isinstance(section, GNUVerNeedSection)
     flags = section["sh_offset"] + 16 + 4  # vna_flags of the first version of the first library
     content[flags] |= 2  # VER_FLG_WEAK
-    assert needed_glibc(io.BytesIO(bytes(content))) is None
+    assert needs(bytes(content)) == ()
 
 
 def test_a_library_without_section_table_is_read_as_the_loader_reads_it(tmp_path: Path) -> None:
@@ -239,13 +264,13 @@ def test_a_library_without_section_table_is_read_as_the_loader_reads_it(tmp_path
     content[40:48] = bytes(8)  # e_shoff
     content[58:64] = bytes(6)  # e_shentsize, e_shnum, e_shstrndx
     library.write_bytes(content)
-    assert needs(library) == (2, 38)
+    assert needs(library.read_bytes()) == (2, 38)
 
 
 def test_other_files_need_none(tmp_path: Path) -> None:
     object_file = compiled(tmp_path / "f.o", "int f(void) { return 1; }", "-c", "-r", "-nostdlib")
     for content in (b"", b"text", b"\x7fELF", b"\x7fELF" + bytes(200), object_file.read_bytes()):
-        assert needed_glibc(io.BytesIO(content)) is None
+        assert needs(content) is None
 
 
 @pytest.fixture(scope="module")
@@ -265,13 +290,21 @@ def test_no_damage_of_a_library_ends_in_an_error(library: bytes, data: st.DataOb
         value = data.draw(st.binary(min_size=1, max_size=8))
         content[place : place + len(value)] = value
     cut = data.draw(st.one_of(st.none(), st.integers(0, len(content))))
-    needed_glibc(io.BytesIO(bytes(content[:cut])))
+    needs(bytes(content[:cut]))
+
+
+def top(folder: Path) -> Highest:
+    names = [path.relative_to(folder).as_posix() for path in folder.glob("*/*")]
+    read = (
+        read_archive(folder, one, "", "", as_it_came=False, is_toolchain=False) for one in names
+    )
+    return highest(read, "GLIBC")
 
 
 def test_the_highest_of_a_wheelhouse_is_named_with_its_file(tmp_path: Path) -> None:
     for folder in ("wheels", "prefixes"):
         (tmp_path / folder).mkdir()
-    assert highest_glibc(tmp_path) == Glibc("", "")
+    assert top(tmp_path) == Highest("", "")
     made = {}
     for version in ("2.9", "2.38"):
         options = versions(tmp_path, f"GLIBC_{version}")
@@ -279,7 +312,7 @@ def test_the_highest_of_a_wheelhouse_is_named_with_its_file(tmp_path: Path) -> N
     with zipfile.ZipFile(tmp_path / "wheels/a-1-py3-none-any.whl", "w") as archive:
         archive.writestr("a/lib.so", made["2.9"])
         archive.writestr("a/empty", b"")
-    assert highest_glibc(tmp_path) == Glibc("2.9", "wheels/a-1-py3-none-any.whl: a/lib.so")
+    assert top(tmp_path) == Highest("2.9", "wheels/a-1-py3-none-any.whl: a/lib.so")
     with tarfile.open(tmp_path / "prefixes/p-1.tar", "w") as tar:
         for name, content in (
             ("lib/z.so", made["2.38"]),
@@ -293,7 +326,4 @@ def test_the_highest_of_a_wheelhouse_is_named_with_its_file(tmp_path: Path) -> N
         link = tarfile.TarInfo("lib/x.so")
         link.type, link.linkname = tarfile.SYMTYPE, "x.so.1"
         tar.addfile(link)
-    assert highest_glibc(tmp_path) == Glibc("2.38", "prefixes/p-1.tar: lib/x.so.1")
-    (tmp_path / "prefixes/q-1.tar").write_bytes(b"no tar")
-    with pytest.raises(GateError, match=r"q-1\.tar cannot be read"):
-        highest_glibc(tmp_path)
+    assert top(tmp_path) == Highest("2.38", "prefixes/p-1.tar: lib/x.so.1")

@@ -1,15 +1,11 @@
 """What the dynamic loader reads of a library: its name, what it needs, where it looks."""
 
-import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from elftools.common.exceptions import ELFError
-from elftools.common.utils import struct_parse
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
@@ -22,10 +18,6 @@ _TEXT_TAGS = {
     "DT_RPATH": "rpath",
     "DT_RUNPATH": "runpath",
 }
-_GLIBC = re.compile(r"GLIBC_(\d{1,4})\.(\d{1,4})(?:\.\d+)*")
-_WEAK = 2  # elf.h: VER_FLG_WEAK, a version that may be missing
-_LONGEST_NAME = 64
-_MOST_VERSIONS = 4096  # real files need a few dozen; the list of a hostile one may have no end
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,56 +61,6 @@ def read_linkage(path: Path) -> Linkage | None:
         needed=tuple(found["DT_NEEDED"]),
         rpath=tuple(part for part in rpath.split(":") if part),
     )
-
-
-def needed_glibc(file: IO[bytes]) -> tuple[int, int] | None:
-    """Return the glibc that an open dynamic ELF file needs, such as (2, 38).
-
-    None for files that need none: other files, other machines, and what the loader cannot read.
-    """
-    try:
-        if file.read(4) != b"\x7fELF":
-            return None
-        file.seek(0)
-        elf = ELFFile(file)
-        if elf["e_machine"] != "EM_X86_64":
-            return None
-        dynamic = next(
-            (one for one in elf.iter_segments() if isinstance(one, DynamicSegment)), None
-        )
-        names = [] if dynamic is None else list(_needed_versions(elf, dynamic))
-    except (ELFError, ArithmeticError, AssertionError, AttributeError, LookupError, OSError):
-        return None
-    except (TypeError, ValueError):  # pyelftools, on values that no linker writes
-        return None
-    found = [(int(m[1]), int(m[2])) for m in map(_GLIBC.fullmatch, names) if m]
-    if "GLIBC_ABI_DT_RELR" in names:  # the mark of packed relocations: glibc 2.36, NEWS
-        found.append((2, 36))
-    return max(found, default=None)
-
-
-def _needed_versions(elf: ELFFile, dynamic: DynamicSegment) -> Iterator[str]:
-    """Yield the symbol versions that a file cannot be loaded without."""
-    # By the dynamic segment, as the loader finds it: the section table may be stripped.
-    _, place = dynamic.get_table_offset("DT_VERNEED")
-    _, texts = dynamic.get_table_offset("DT_STRTAB")
-    if place is None or texts is None:
-        return
-    left = _MOST_VERSIONS
-    while left > 0:
-        library = struct_parse(elf.structs.Elf_Verneed, elf.stream, place)
-        version_place = place + library["vn_aux"]
-        for _ in range(min(library["vn_cnt"], left)):
-            left -= 1
-            version = struct_parse(elf.structs.Elf_Vernaux, elf.stream, version_place)
-            if not version["vna_flags"] & _WEAK:
-                elf.stream.seek(texts + version["vna_name"])
-                yield elf.stream.read(_LONGEST_NAME).partition(b"\0")[0].decode("ascii", "replace")
-            version_place += version["vna_next"]
-        if not library["vn_next"]:
-            return
-        left -= 1
-        place += library["vn_next"]
 
 
 def set_rpath(path: Path, rpath: tuple[str, ...]) -> None:

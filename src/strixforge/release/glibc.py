@@ -1,33 +1,20 @@
-"""Which glibc the libraries of a wheelhouse need."""
+"""How new the machine's C and C++ libraries must be for the libraries of a wheelhouse."""
 
-import shutil
-import tarfile
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
 
-from strixforge.model.errors import GateError
-from strixforge.release.elf import needed_glibc
+from strixforge.gates.dynamic import Dynamic
+from strixforge.gates.staged import Archive
 
-# RuntimeError: an encrypted member, or packed in a way that zipfile does not know.
-_DAMAGED = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    EOFError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_NUMBERS = r"(\d{1,4}(?:\.\d{1,4}){1,3})"
+# By the name before the underscore: whose versions they are, and how many numbers count.
+_FAMILIES = {"GLIBC": ("", 2), "GLIBCXX": ("libstdc++.so.6", 3), "CXXABI": ("libstdc++.so.6", 3)}
 
 
 @dataclass(frozen=True, slots=True)
-class Glibc:
-    """The oldest glibc under which every library can be loaded."""
+class Highest:
+    """The oldest version under which every library can be loaded."""
 
     version: str
     """Such as 2.38; empty when no library needs one."""
@@ -35,43 +22,31 @@ class Glibc:
     """One library that needs it, such as `prefixes/rocm-6.4.4.tar: lib/libx.so`; else empty."""
 
 
-def highest_glibc(staged: Path) -> Glibc:
-    """Return the highest glibc that a library in the wheels and prefixes of `staged` needs.
+def highest(archives: Iterable[Archive], family: str) -> Highest:
+    """Return the highest version of `GLIBC`, `GLIBCXX` or `CXXABI` that a library needs.
 
-    Of several libraries the first by archive and name is named. Raises GateError for an archive
-    that cannot be read.
+    Of several libraries the first by archive and name is named.
     """
-    highest, named = (0, 0), ""
-    archives = [*staged.glob("prefixes/*.tar"), *staged.glob("wheels/*.whl")]
-    for archive in sorted(archives):
-        members = _of_wheel(archive) if archive.suffix == ".whl" else _of_tar(archive)
-        try:
-            needs = [(found, name) for name, file in members if (found := needed_glibc(file))]
-        except _DAMAGED as error:
-            raise GateError(f"{archive.name} cannot be read: {error}", where=str(archive)) from None
-        top = max((found for found, _ in needs), default=highest)
-        if top > highest:
-            first = min(name for found, name in needs if found == top)
-            highest, named = top, f"{archive.relative_to(staged).as_posix()}: {first}"
-    return Glibc(".".join(map(str, highest)) if named else "", named)
+    top: tuple[int, ...] = ()
+    named = ""
+    for archive in sorted(archives, key=lambda one: one.path):
+        for member in sorted(archive.members, key=lambda one: one.name):
+            found = needed(member.dynamic, family) if member.dynamic else ()
+            if found > top:
+                top, named = found, f"{archive.path}: {member.name}"
+    return Highest(".".join(map(str, top)), named)
 
 
-def _of_tar(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    with tarfile.open(path, "r:") as tar:
-        for member in tar:
-            file = tar.extractfile(member) if member.isreg() else None
-            if file is not None:
-                yield member.name, file
-
-
-def _of_wheel(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield the ELF files of a wheel, each unpacked to disk: some have several GB."""
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            with archive.open(member) as packed, tempfile.TemporaryFile() as file:
-                magic = packed.read(4)
-                if magic == b"\x7fELF":
-                    file.write(magic)
-                    shutil.copyfileobj(packed, file)
-                    file.seek(0)
-                    yield member.filename, file
+def needed(dynamic: Dynamic, family: str) -> tuple[int, ...]:
+    """Return the version of a family that one library needs, such as (2, 38); empty for none."""
+    library, count = _FAMILIES[family]
+    found: list[tuple[int, ...]] = []
+    for one in dynamic.versions:
+        match = re.fullmatch(f"{family}_{_NUMBERS}", one.name)
+        if one.weak or (library and one.library != library):
+            continue
+        if match is not None:
+            found.append(tuple(map(int, match[1].split(".")))[:count])
+        elif family == "GLIBC" and one.name == "GLIBC_ABI_DT_RELR":
+            found.append((2, 36))  # the mark of packed relocations: glibc 2.36, NEWS
+    return max(found, default=())

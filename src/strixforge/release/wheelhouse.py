@@ -24,7 +24,7 @@ from strixforge.plan.python import Python
 from strixforge.plan.requirements import Locked
 from strixforge.release import locks
 from strixforge.release.activation import render_activation
-from strixforge.release.glibc import highest_glibc
+from strixforge.release.glibc import highest
 from strixforge.release.inputs import INSTALLER, TEMPLATES, wheelhouse_inputs
 from strixforge.release.python import needed_python
 from strixforge.release.relink import libraries, relink_tree, relink_wheel
@@ -77,7 +77,8 @@ def collect(
             (staged / name).mkdir(parents=True)
         items = _built(plan, records, store, staged, Path(folder))
         items += _from_index(runtime, plan.python, cache, staged)
-        passed = registry.run(_for_gates(staged, plan, items))
+        seen = _for_gates(staged, plan, items)
+        passed = registry.run(seen)
         wheels = [item for item in items if item.path.startswith("wheels/")]
         texts = {
             "requirements.txt": locks.requirements(wheels),
@@ -91,7 +92,7 @@ def collect(
         (staged / "install.sh").chmod(0o755)
         # pip runs under that Python too.
         python = needed_python([*staged.glob("wheels/*.whl"), *staged.glob("tools/*.whl")])
-        glibc = highest_glibc(staged)
+        glibc = highest(seen.archives, "GLIBC")
         manifest = {
             "schema": 1,
             "stack": plan.stack,
@@ -103,6 +104,8 @@ def collect(
             "without": _names_left_out(plan),
             "glibc": glibc.version,
             "glibc_file": glibc.file,
+            "glibcxx": highest(seen.archives, "GLIBCXX").version,
+            "cxxabi": highest(seen.archives, "CXXABI").version,
             "gates": passed.looked_at,
             "files": [asdict(item) for item in sorted(items, key=lambda item: item.path)],
         }
