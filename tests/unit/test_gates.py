@@ -8,11 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from strixforge.gates import prebuilt, registry
+from strixforge.gates import kernel_folders, prebuilt, registry
 from strixforge.gates.finding import Checked, Finding
 from strixforge.gates.staged import Shipped, Staged
 from strixforge.model.errors import GateError
-from tests.unit.staging import APP, KERN, LIB, House, compiled, extension, findings, good, metadata
+from tests.unit.staging import (
+    APP,
+    KERN,
+    LIB,
+    House,
+    compiled,
+    extension,
+    findings,
+    good,
+    kernel_library,
+    metadata,
+)
+from tests.unit.test_aks2 import packed
 from tests.unit.test_codeobjects import GFX1100, device
 
 
@@ -56,11 +68,21 @@ def _unlicensed(house: House) -> None:
     house.wheels[LIB]["lib-2.0.dist-info/METADATA"] = bare
 
 
+def _without_its_kernels(house: House) -> None:
+    house.prefixes[KERN]["lib/libhipblaslt.so.0.10"] = kernel_library()
+    house.prefixes[KERN]["share/gemm.co"] = device()
+
+
 BEFORE: list[tuple[str, Callable[[House], None], str]] = [
     ("tags", _two, "is a second wheel of lib"),
     ("ours", _cuda, "is for CUDA"),
     ("dependencies", _lacking, "app 1.0 asks for lib>=2: it is not there"),
     ("architecture", _other_gpu, "gfx1100"),
+    (
+        "kernel-folders",
+        _without_its_kernels,
+        "has no kernel for gfx1151 in 0 files",
+    ),
     ("linkage", _looks_elsewhere, "needs libk.so.1, which nothing has"),
     ("symbols", _wants_more, "wants gone, which nothing that it loads has"),
     ("licences", _unlicensed, "says nothing of a licence"),
@@ -79,6 +101,9 @@ def test_a_good_wheelhouse_passes_and_everything_was_looked_at(tmp_path: Path) -
     assert zero == {
         ("architecture", "code objects"),
         ("architecture", "kernels"),
+        ("kernel-folders", "folders"),
+        ("kernel-folders", "files"),
+        ("kernel-folders", "kernels"),
         ("linkage", "exceptions"),
         ("symbols", "exceptions"),
         ("symbols", "not decided"),
@@ -224,6 +249,56 @@ def test_a_prefix_is_searched_for_code_objects_and_a_toolchain_is_not(tmp_path: 
     assert [one.gate for one in findings(house.staged())] == ["architecture"]
     house.toolchains.add(KERN)
     assert findings(house.read()) == []
+
+
+_LIBRARY = "lib/hipblaslt/library"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({f"{_LIBRARY}/gfx1151/a.co": device()}, []),
+        ({f"{_LIBRARY}/a.co": device(), f"{_LIBRARY}/b.dat": b"\x80"}, []),
+        ({f"{_LIBRARY}/a.co": device(kernels=())}, ["has no kernel for gfx1151 in 1 files"]),
+        ({f"{_LIBRARY}/gfx1151.txt": b"gfx1151"}, ["has no kernel for gfx1151 in 1 files"]),
+        ({"hipblaslt/library/a.co": device()}, ["has no kernel for gfx1151 in 0 files"]),
+    ],
+    ids=["its own folder", "beside others", "without kernels", "a name alone", "elsewhere"],
+)
+def test_kernels_must_lie_where_the_library_looks(
+    tmp_path: Path, files: dict[str, bytes], said: list[str]
+) -> None:
+    house = good(tmp_path)
+    house.prefixes[KERN] |= {"lib/libhipblaslt.so.0": kernel_library(), **files}
+    assert [one.what for one in findings(house.staged())] == said
+
+
+def test_images_in_a_wheel_are_read(tmp_path: Path) -> None:
+    house = good(tmp_path)
+    house.wheels[LIB]["lib/lib/libaotriton_v2.so.0.11.2"] = kernel_library()
+    images = "lib/lib/aotriton.images/amd-gfx115x/flash"
+    house.wheels[LIB][f"{images}/attn_fwd.aks2"] = packed({"a": device(), "b": device()})
+    checked = kernel_folders.check(house.staged())
+    assert (checked.findings, checked.looked_at) == ((), {"folders": 1, "files": 1, "kernels": 4})
+    house.wheels[LIB][f"{images}/attn_fwd.aks2"] = packed({})
+    (finding,) = kernel_folders.check(house.staged()).findings
+    assert finding.where == f"wheels/{LIB}: lib/lib/aotriton.images"
+
+
+def test_a_release_without_kernels_may_stay_where_a_component_builds_them(tmp_path: Path) -> None:
+    house = good(tmp_path)
+    house.prefixes["rocm-6.tar"] = {
+        "lib/libhipblaslt.so.0": kernel_library(),
+        f"{_LIBRARY}/a.co": device(GFX1100),
+    }
+    house.built["rocm-6.tar"] = "rocm"
+    house.toolchains.add("rocm-6.tar")
+    assert [one.gate for one in findings(house.staged())] == ["kernel-folders"]
+    house.prefixes[KERN] |= {
+        "lib/libhipblaslt.so.0": kernel_library(),
+        f"{_LIBRARY}/a.co": device(),
+    }
+    assert findings(house.staged()) == []
 
 
 def test_all_findings_of_all_gates_are_told_at_once(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from itertools import zip_longest
 from strixforge.gates import (
     architecture,
     dependencies,
+    kernel_folders,
     licences,
     linkage,
     ours,
@@ -29,6 +30,7 @@ GATES: Mapping[str, Callable[[Staged], Checked]] = {
         licences,
         prebuilt,
         architecture,
+        kernel_folders,
         linkage,
         symbols,
     )
