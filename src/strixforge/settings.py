@@ -22,6 +22,7 @@ VARIABLES = {
     "root": "the file system that builds see: host, or a root of toolchain.lock",
     "source": "another source than the pinned one, for prepare_<component>: a folder or an archive",
     "path": "what audit looks at instead of the wheelhouse: a file, an archive or a folder",
+    "only": "the one component that reproduce builds again, instead of all",
     "target": "where what is built will run: here, or elsewhere",
     "fit": "whether memory and disk must do by what is known: checked, or unchecked",
     "mirror": "address of a Debian or Ubuntu mirror, instead of those that apt is told to use",
@@ -51,6 +52,8 @@ class Settings:
     """What prepare_<component> takes instead of the pinned source."""
     path: Path | None
     """What audit looks at instead of the wheelhouse."""
+    only: str
+    """The component that reproduce builds again, or an empty text for all."""
     unchecked: bool
     """Builds are begun whatever is known of the memory and disk that they need."""
     elsewhere: bool
@@ -124,6 +127,7 @@ def read_settings(
         mirrors=_mirrors(values["mirror"]),
         source=_source(values["source"], here),
         path=_folder("path", values["path"], here),
+        only=_only(values["only"], components),
         unchecked=_choice("fit", values["fit"] or "checked", "checked", "unchecked"),
         elsewhere=_choice("target", values["target"] or "here", "here", "elsewhere"),
         versions=versions,
@@ -172,6 +176,16 @@ def _source(text: str, here: Path) -> Path | None:
             fix="./doit source=/a/folder prepare_vllm",
         )
     return path
+
+
+def _only(text: str, components: set[str]) -> str:
+    if text and text not in components:
+        raise UsageError(
+            f"there is no component '{text}' in this stack.",
+            where="only",
+            fix=nearest(text, components),
+        )
+    return text
 
 
 def _mirrors(text: str) -> tuple[str, ...]:

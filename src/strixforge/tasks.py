@@ -25,6 +25,7 @@ from strixforge.actions import (
     planning,
     preflight,
     preparing,
+    reproducing,
     upkeep,
     views,
 )
@@ -175,6 +176,7 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
     yield _wheelhouse(ws)
     yield _bundle(ws)
     yield from _devices(ws)
+    yield _reproduce(ws)
     summary = "what device code is in the wheelhouse, or in path="
     yield _simple("audit", summary, ws, auditing.audit)
     summary = "download what the wheelhouse takes from the index, and say what it comes to"
@@ -312,7 +314,9 @@ def _wanted(ws: Workspace) -> list[str]:
     ]
     for word in words:
         name = word.removeprefix("build_").removeprefix("shell_")
-        if word in _COLLECTED:
+        if word == "reproduce" and ws.settings.only:
+            found.append(ws.settings.only)
+        elif word in _COLLECTED or word == "reproduce":
             found += ws.plan.shipped()
         elif name in ws.plan.devices or (word != name and name in ws.plan.components):
             found.append(name)
@@ -347,6 +351,13 @@ def _bundle(ws: Workspace) -> Task:
         "io": {"capture": False},
         "meta": {"output": "bundle"},
     }
+
+
+def _reproduce(ws: Workspace) -> Task:
+    only = ws.settings.only
+    summary = "build everything again in other circumstances, and compare every byte"
+    first = [f"build_{only}"] if only else ["wheelhouse"]
+    return _simple("reproduce", summary, ws, reproducing.reproduce, task_dep=first)
 
 
 def _devices(ws: Workspace) -> Iterator[Task]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,12 @@ pytestmark = pytest.mark.slow
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "strixforge"
 
 
+def _manifest(wheelhouse: Path) -> list[dict[str, Any]]:
+    return list(json.loads((wheelhouse / "manifest.json").read_text())["files"])
+
+
 def built_files(wheelhouse: Path) -> dict[str, str]:
-    manifest = json.loads((wheelhouse / "manifest.json").read_text())
-    return {e["path"]: e["sha256"] for e in manifest["files"] if "built" in e["origin"]}
+    return {e["path"]: e["sha256"] for e in _manifest(wheelhouse) if "built" in e["origin"]}
 
 
 def clone_to(place: Path) -> Path:
@@ -45,6 +49,26 @@ def wheelhouse_of(home: Path, python: str, user: list[str], **environment: str) 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return built_files(home / "build" / "wheelhouse" / "demo")
+
+
+def test_the_demo_reproduces_byte_for_byte(wheelhouse: Path) -> None:
+    """With what `./doit reproduce` varies; another user of the whole machine is the next test."""
+    done = subprocess.run(
+        [str(HOME / "doit"), "stack=demo", "reproduce"],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "wheelhouse           identical: SHA256SUMS" in done.stdout
+    report = json.loads((HOME / "build" / "reproduce" / "demo.json").read_text())
+    assert [one["verdict"] for one in report["components"]] == ["identical"] * 5
+    outputs = {e["origin"]["output"] for e in _manifest(wheelhouse) if "built" in e["origin"]}
+    assert outputs == {one["second"] for one in report["components"]}
+    varied = {one["name"] for one in report["circumstances"] if one["varied"]}
+    assert varied >= {"folder", "user", "host name", "umask", "locale", "time zone", "home"}
+    assert not (HOME / "build" / "reproduce" / "demo" / "again").exists()
 
 
 def test_another_user_umask_locale_folder_and_sandbox_give_the_same_bytes(tmp_path: Path) -> None:

@@ -97,6 +97,11 @@ def end_all() -> None:
         _end(child)
 
 
+def stopped() -> bool:
+    """Say whether the run was stopped: what ended meanwhile did not fail."""
+    return _stopped.is_set()
+
+
 def _end(child: subprocess.Popen[bytes]) -> None:
     if child.poll() is None:
         # The sandbox's first process dies with this one, and all others with that.

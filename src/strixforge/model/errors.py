@@ -148,6 +148,13 @@ class ConfigureError(StrixforgeError):
     title = "Wrongly configured"
 
 
+class NotReproducibleError(StrixforgeError):
+    """The same lock, built again in other circumstances, gave other bytes."""
+
+    exit_code = 26
+    title = "Not reproducible"
+
+
 class InterruptedRunError(StrixforgeError):
     """The run was stopped by Ctrl-C or SIGTERM."""
 

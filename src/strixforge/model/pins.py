@@ -66,6 +66,7 @@ RESERVED = frozenset(
             "host",
             "jobs",
             "mirror",
+            "only",
             "path",
             "out",
             "root",

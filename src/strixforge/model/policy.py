@@ -14,6 +14,7 @@ from packaging.version import Version
 from strixforge.model.combination import Combination, load_combinations
 from strixforge.model.errors import DataError
 from strixforge.model.loading import convert, read_toml
+from strixforge.model.unreproducible import Unreproducible, load_unreproducible
 
 Product = Literal["rocm", "therock", "hip"]
 PRODUCTS: tuple[Product, ...] = ("rocm", "therock", "hip")
@@ -81,12 +82,14 @@ class Rules(NamedTuple):
     releases: tuple[Rule, ...]
     hosts: tuple[HostRule, ...]
     combinations: tuple[Combination, ...]
+    unreproducible: tuple[Unreproducible, ...] = ()
 
 
 class _RawPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rule: list[Any]
     host: list[Any] = []
     combination: list[Any] = []
+    unreproducible: list[Any] = []
 
 
 def load_policy(path: Path) -> Rules:
@@ -96,6 +99,7 @@ def load_policy(path: Path) -> Rules:
         _load_rules(raw.rule, path),
         _load_hosts(raw.host, path),
         load_combinations(raw.combination, path),
+        load_unreproducible(raw.unreproducible, path),
     )
 
 

@@ -1,0 +1,1 @@
+"""Builds a stack again in other circumstances, and compares every byte with the store."""

@@ -1,0 +1,153 @@
+"""The folder in which a stack is built again: a project, an empty store, a home, and no cache.
+
+project/  the files that a build depends on; its build/ is where the second build works
+store/    what is not built again, by links into the first store; the rest is built
+cache/    links to the downloads; the compiler caches are its own, and empty
+home/     empty
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from strixforge.forge.prepare import remove_tree
+from strixforge.model.errors import HostError
+from strixforge.store.store import Record, Store
+
+_FILES = ("dodo.py", "toolchain.lock", "policy.toml")
+_FOLDERS = ("recipes", "patches", "locks")
+# Not ccache: what the first build compiled must not come back.
+_DOWNLOADS = ("sha256", "git", "listings", "host", "toolchains", "partial", "locks")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the second build's things lie."""
+
+    root: Path
+
+    @property
+    def project(self) -> Path:
+        """The folder of dodo.py."""
+        return self.root / "project"
+
+    @property
+    def store(self) -> Store:
+        """The second store."""
+        return Store(self.root / "store")
+
+    @property
+    def cache(self) -> Path:
+        """The download cache as the second build sees it."""
+        return self.root / "cache"
+
+    @property
+    def home(self) -> Path:
+        """The home folder."""
+        return self.root / "home"
+
+    def wheelhouse(self, stack: str) -> Path:
+        """Return the folder of the second wheelhouse."""
+        return self.project / "build" / "wheelhouse" / stack
+
+    def built(self, stack: str, name: str) -> str:
+        """Return the key that a component was built to."""
+        state = self.project / "build" / "state" / stack / f"{name}.json"
+        return str(json.loads(state.read_text())["key"])
+
+
+def lay_out(place: Place, home: Path, sources: Iterable[str], cache: Path) -> None:
+    """Make the place anew, with a copy of the project at `home`.
+
+    `sources` are the folders of this repository that components are made from.
+    """
+    discard(place)
+    for folder in (place.project, place.home, place.cache, place.store.root):
+        folder.mkdir(parents=True)
+    for name in _FILES:
+        shutil.copy2(home / name, place.project / name)
+    for name in _FOLDERS:
+        if (home / name).is_dir():
+            shutil.copytree(home / name, place.project / name, symlinks=True)
+    _copy_tracked(home, place.project, sorted(set(sources)))
+    for name in _DOWNLOADS:
+        (cache / name).mkdir(parents=True, exist_ok=True)
+        (place.cache / name).symlink_to((cache / name).resolve())
+
+
+def _copy_tracked(home: Path, project: Path, folders: list[str]) -> None:
+    """Copy the files that git tracks in some folders, and let a git of the copy track them."""
+    _git(project, "init", "--quiet", "--template=")
+    if not folders:
+        return
+    listed = _git(home, "ls-files", "-z", "--", *folders)
+    names = [name for name in listed.split("\0") if name and os.path.lexists(home / name)]
+    for name in names:
+        target = project / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(home / name, target, follow_symlinks=False)
+    _git(project, "update-index", "--add", "-z", "--stdin", given="\0".join(names))
+
+
+def _git(folder: Path, *words: str, given: str = "") -> str:
+    environment = {key: text for key, text in os.environ.items() if not key.startswith("GIT_")}
+    done = subprocess.run(
+        ["git", "-C", str(folder), "-c", "safe.directory=*", *words],
+        env=environment,
+        input=given.encode(errors="surrogateescape"),
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise HostError(
+            f"git {words[0]} failed: {done.stderr.decode(errors='replace').strip()}",
+            where=str(folder),
+        )
+    return os.fsdecode(done.stdout)
+
+
+def lend(place: Place, store: Store, record: Record) -> None:
+    """Put a component into the second store that is not built again: its files stay where they are.
+
+    Builds see them read-only, and every use hashes them.
+    """
+    records = place.store.root / "records"
+    records.mkdir(exist_ok=True)
+    shutil.copy2(store.root / "records" / f"{record.key}.json", records)
+    there = place.store.root / "objects" / record.output
+    there.mkdir(parents=True, exist_ok=True)
+    for name in ("tree", "manifest.json"):
+        if not (there / name).is_symlink():
+            (there / name).symlink_to((store.root / "objects" / record.output / name).resolve())
+
+
+def keep_only(place: Place, outputs: set[str]) -> None:
+    """Free the disk of all but some outputs of the second build."""
+    for folder in (place.project, place.home, place.cache):
+        _remove(folder)
+    for output in place.store.objects():
+        if output not in outputs:
+            _remove(place.store.root / "objects" / output)
+
+
+def discard(place: Place) -> None:
+    """Remove the place."""
+    _remove(place.root)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, also while processes that were killed just now still write there."""
+    for _ in range(50):
+        try:
+            if folder.exists():
+                remove_tree(folder)
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    remove_tree(folder)
