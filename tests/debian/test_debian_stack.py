@@ -30,6 +30,15 @@ def test_the_root_is_less_than_400_mb_to_download() -> None:
     assert packages.bytes() < 330e6  # and the wheels of cmake, ninja and their like below 70
 
 
+def test_the_stack_reproduces_byte_for_byte(wheelhouse: Path) -> None:
+    del wheelhouse
+    text = doit("reproduce")
+    assert "wheelhouse           identical: SHA256SUMS" in text
+    report = json.loads((HOME / "build" / "reproduce" / "debian.json").read_text())
+    names = {one["name"]: one["verdict"] for one in report["components"]}
+    assert names == dict.fromkeys(("hip_runtime", "wmma_gemm", "device_sort"), "identical")
+
+
 def test_every_hip_code_object_is_for_gfx1151(wheelhouse: Path) -> None:
     for wheel in ("wmma_gemm", "device_sort"):
         (path,) = (wheelhouse / "wheels").glob(f"{wheel}-*.whl")

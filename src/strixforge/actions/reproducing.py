@@ -3,6 +3,7 @@
 import atexit
 import datetime as dt
 import functools
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,21 +165,22 @@ def _say_before(
 ) -> None:
     """Say what will be built, what it will cost, and what is different."""
     from strixforge.reproduce.circumstances import NOT_VARIED
-    from strixforge.reproduce.report import of_circumstances
+    from strixforge.reproduce.report import WIDTH, of_circumstances
 
     BOARD.say(_LABEL, f"builds again: {', '.join(again)}")
     seconds = sum(float(records[name].notes["seconds"]) for name in again)
     free = size_text(machine.disk(ws.settings.build))
-    BOARD.say(
-        "",
-        f"as long as the first time, {_duration(seconds)} in all, "
-        f"and with as much disk; {free} are free",
-    )
+    lines = [
+        f"as long as the first time: {_duration(seconds)} in all",
+        f"as much disk as the first time: {free} are free",
+    ]
+    BOARD.say("", "\n".join(lines))
     for cost in costs(ws.plan.component(name) for name in again):
         if cost.disk:
             BOARD.say("", f"{cost.name}: {size_text(cost.disk)} of disk, {cost.source}")
     BOARD.say("", "\n".join(["here -> elsewhere:", *of_circumstances(second.rows)]))
-    BOARD.say("", f"the same in both: {', '.join(NOT_VARIED)}")
+    same = textwrap.wrap(f"the same in both: {', '.join(NOT_VARIED)}", WIDTH)
+    BOARD.say("", "\n".join(same))
 
 
 def _duration(seconds: float) -> str:

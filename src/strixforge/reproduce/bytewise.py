@@ -45,7 +45,7 @@ def first_difference(one: Path, other: Path) -> int | None:
 def explain(one: Path, other: Path, at: int, traces: Iterable[Trace]) -> tuple[str, str]:
     """Return where two files differ, and what that looks like; the latter may be empty."""
     sizes = one.stat().st_size, other.stat().st_size
-    where = f"byte {at} is the first that differs"
+    where = f"differs from byte {at} on"
     if sizes[0] != sizes[1]:
         where += f", sizes {sizes[0]} and {sizes[1]}"
     texts = _text(one), _text(other)
@@ -54,7 +54,7 @@ def explain(one: Path, other: Path, at: int, traces: Iterable[Trace]) -> tuple[s
         shown = f"line {number}: {_short(left, right)} -> {_short(right, left)}"
         order = sorted(texts[0].splitlines()) == sorted(texts[1].splitlines())
         clue = "the same lines in another order" if order else _clue(left, right, traces)
-        return f"{shown} ({where})", clue
+        return shown, clue
     left, right = _around(one, at), _around(other, at)
     sections = _sections(one, other)
     names = [section.name for section in sections]

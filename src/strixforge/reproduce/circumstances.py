@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ NOT_VARIED = (
     "strixforge's own Python",
 )
 """What both builds share. A leak of one of these is not found."""
-_KEPT = ("PATH", "ROCM_PATH", "ROCM_HOME", "HIP_PATH", "STRIXFORGE_PYTHON")
+_KEPT = ("ROCM_PATH", "ROCM_HOME", "HIP_PATH", "STRIXFORGE_PYTHON")
 
 
 class Circumstance(msgspec.Struct, frozen=True):
@@ -78,6 +79,8 @@ def elsewhere(folder: Path, home: Path, environ: Mapping[str, str] = os.environ)
     cores = sorted(os.sched_getaffinity(0))
     environment = {name: environ[name] for name in _KEPT if environ.get(name)}
     environment |= {
+        # A plain user's has no sbin, where what `unshare` needs lies.
+        "PATH": f"{environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin",
         "HOME": str(home),
         "USER": _HOST,
         "LOGNAME": _HOST,
@@ -128,7 +131,8 @@ def sandbox_works(there: Elsewhere, kind: str) -> bool:
 
 def _other_locale(here: str) -> str:
     """Return an installed locale that is not `here`; best one that is neither C nor English."""
-    listed = subprocess.run(["locale", "-a"], capture_output=True, text=True, check=False)
+    asked = ["locale", "-a"] if shutil.which("locale") else ["true"]
+    listed = subprocess.run(asked, capture_output=True, text=True, check=False)
     installed = listed.stdout.split()
     plain = ("C", "POSIX", "en_")
     other = [one for one in installed if not one.startswith(plain)]

@@ -66,7 +66,7 @@ def lay_out(place: Place, home: Path, sources: Iterable[str], cache: Path) -> No
 
     `sources` are the folders of this repository that components are made from.
     """
-    discard(place)
+    _remove(place.root.parent)  # of an earlier run, with what was said of its differences
     for folder in (place.project, place.home, place.cache, place.store.root):
         folder.mkdir(parents=True)
     for name in _FILES:

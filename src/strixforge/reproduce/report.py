@@ -13,6 +13,8 @@ from strixforge.reproduce.circumstances import NOT_VARIED, Circumstance
 from strixforge.reproduce.differences import Difference
 
 SCHEMA = 1
+WIDTH = 58
+"""Characters that a terminal of 80 has left beside a label."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -127,7 +129,8 @@ def of_circumstances(rows: Iterable[Circumstance]) -> list[str]:
     lines = []
     for row in rows:
         if row.varied:
-            lines.append(f"{row.name:<10} {row.here} -> {row.elsewhere}")
+            line = f"{row.name:<10} {row.here} -> {row.elsewhere}"
+            lines += [line] if len(line) <= WIDTH else line.replace(" -> ", " ->\n  ").splitlines()
         else:
             lines.append(f"{row.name:<10} {row.here}, the same{f': {row.note}' * bool(row.note)}")
     return lines
