@@ -99,10 +99,12 @@ def test_what_leaks_into_an_output_is_caught_and_explained(project: Project, kin
     (component,) = found["components"]
     assert component["verdict"] == "differs"
     assert [one["path"] for one in component["differences"]] == ["f"]
-    kept = [Path(match) for match in re.findall(r"kept for a look: (\S+)", text)]
-    assert (kept[0] / component["second"] / "tree" / "f").is_file()
-    first = project.output("leaky") / "f"
-    assert first.read_bytes() != (kept[0] / component["second"] / "tree" / "f").read_bytes()
+    first, second = re.findall(r"^ +(/\S+/tree)$", text, re.MULTILINE)
+    assert Path(first) == project.output("leaky")
+    assert (Path(first) / "f").read_bytes() != (Path(second) / "f").read_bytes()
+    kept = project.home / "build" / "reproduce" / "tiny" / "again"
+    assert [path.name for path in kept.iterdir()] == ["store"]
+    assert [path.name for path in kept.glob("store/objects/*")] == [component["second"]]
 
 
 def test_a_whole_stack_is_compared_with_its_wheelhouse(
@@ -141,6 +143,15 @@ def test_members_of_archives_are_looked_into(project: Project) -> None:
     assert "looks like the clock: it holds the time of the build" in text
     paths = [one["path"] for one in report(project)["components"][0]["differences"]]
     assert paths == ["t.tar", "u.tgz", "u.tgz/c"]
+
+
+def test_outputs_are_kept_where_no_file_has_another_content(project: Project) -> None:
+    project.add("named", "touch {{ out }}/made-by-$MAX_JOBS; cp hello.txt {{ out }}")
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("with one core there is no other number of jobs")
+    text = reproduce(project, "only=named").check(26, "only in the first", "only in the second")
+    second = Path(re.findall(r"^ +(/\S+/tree)$", text, re.MULTILINE)[1])
+    assert (second / "made-by-1").exists()
 
 
 @pytest.mark.skipif(shutil.which("diffoscope") is None, reason="diffoscope is not installed")

@@ -22,6 +22,7 @@ from strixforge.reproduce.bytewise import Trace
 from strixforge.reproduce.circumstances import Circumstance, elsewhere, measured
 from strixforge.reproduce.collected import compare_wheelhouses
 from strixforge.reproduce.differences import Difference, compare_files, compare_trees
+from strixforge.reproduce.place import Place, discard, keep_only
 from strixforge.reproduce.report import Outcome, Report, document, judge, useless
 from strixforge.store.tree import scan
 
@@ -284,6 +285,22 @@ def test_a_wheelhouse_may_differ_only_where_a_component_does(tmp_path: Path) -> 
     assert compare_wheelhouses(one, other, set()) == (("a", "locks", "SHA256SUMS"), ())
     third = wheelhouse(tmp_path / "3", {"a": ("1", built), "locks": ("1", text)})
     assert compare_wheelhouses(one, third, {"app"}) == (("pip",), ())
+
+
+def test_only_what_differs_is_kept(tmp_path: Path) -> None:
+    place = Place(tmp_path / "again")
+    for name in ("store/objects/a", "store/objects/b", "project/build/wheelhouse/demo", "home"):
+        (place.root / name).mkdir(parents=True)
+    place.cache.mkdir()
+    (tmp_path / "downloads").mkdir()
+    (place.cache / "sha256").symlink_to(tmp_path / "downloads")
+    kept = keep_only(place, {"b"}, "demo")
+    assert kept == place.root / "wheelhouse"
+    assert sorted(path.name for path in place.root.iterdir()) == ["store", "wheelhouse"]
+    assert place.store.objects() == ["b"]
+    assert (tmp_path / "downloads").is_dir()
+    discard(place)
+    assert [path.name for path in tmp_path.iterdir()] == ["downloads"]
 
 
 def test_circumstances_are_measured_in_a_process_that_has_them(tmp_path: Path) -> None:

@@ -96,11 +96,10 @@ def reproduce(ws: Workspace, day: Callable[[], dt.date] = today) -> None:
                 raise
             reports.write(report, folder / f"{ws.plan.stack}.json")
             _say_after(report)
-            kept = bool(pairs)
+            kept = bool(report.wheelhouse) or not all(one.identical for one in report.components)
             if kept:
-                places.keep_only(place, {one.second for one in report.components})
                 _explain(pairs, folder / ws.plan.stack)
-                BOARD.say(_LABEL, f"kept for a look: {place.store.root / 'objects'}")
+                _keep(ws, place, report)
         finally:
             if not kept:
                 clear()
@@ -261,6 +260,20 @@ def _say_after(report: "Report") -> None:
         BOARD.say("wheelhouse", "identical: SHA256SUMS names the same bytes")
     for one in report.useless:
         BOARD.say("warning", f"policy.toml lets {one} differ, and nothing of it does")
+
+
+def _keep(ws: Workspace, place: "Place", report: "Report") -> None:
+    """Free the disk of what is the same in both builds, and say where the rest lies."""
+    from strixforge.reproduce.place import keep_only
+
+    differing = [one for one in report.components if not one.identical]
+    wheelhouse = ws.plan.stack if report.wheelhouse else None
+    kept = keep_only(place, {one.second for one in differing}, wheelhouse)
+    BOARD.say(_LABEL, "both outputs are kept for a look, here and elsewhere:")
+    for one in differing:
+        BOARD.say("", f"{ws.store.tree(one.first)}\n{place.store.tree(one.second)}")
+    if kept is not None:
+        BOARD.say("", f"{wheelhouse_place(ws)}\n{kept}")
 
 
 def _explain(pairs: "list[Pair]", folder: Path) -> None:

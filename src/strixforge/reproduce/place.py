@@ -126,13 +126,20 @@ def lend(place: Place, store: Store, record: Record) -> None:
             (there / name).symlink_to((store.root / "objects" / record.output / name).resolve())
 
 
-def keep_only(place: Place, outputs: set[str]) -> None:
-    """Free the disk of all but some outputs of the second build."""
+def keep_only(place: Place, outputs: set[str], wheelhouse: str | None) -> Path | None:
+    """Free the disk of all but some outputs, and the wheelhouse of the stack that is named, if any.
+
+    Returns where that wheelhouse is from now on.
+    """
+    kept = None
+    if wheelhouse is not None:
+        kept = place.wheelhouse(wheelhouse).rename(place.root / "wheelhouse")
     for folder in (place.project, place.home, place.cache):
         _remove(folder)
     for output in place.store.objects():
         if output not in outputs:
             _remove(place.store.root / "objects" / output)
+    return kept
 
 
 def discard(place: Place) -> None:
