@@ -1,16 +1,15 @@
 """Fixtures of the end-to-end tests: a tiny project for each test, and both kinds of sandbox."""
 
 import hashlib
-import io
 import shutil
 import subprocess
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.project import Project, poll
+from tests.unit.staging import metadata, write_wheel
 from tests.unit.web import Reply, Server, serve
 
 WHEEL = "pip-26.0-py3-none-any.whl"
@@ -71,20 +70,24 @@ def web() -> Iterator[Server]:
 
 
 @pytest.fixture
-def index(web: Server) -> dict[str, str]:
+def index(web: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return the environment of a machine whose index has one small wheel, called pip."""
-    metadata = "Metadata-Version: 2.1\nName: pip\nVersion: 26.0\n"
-    body = io.BytesIO()
-    with zipfile.ZipFile(body, "w") as zipped:
-        zipped.writestr("pip/__init__.py", "")
-        zipped.writestr("pip-26.0.dist-info/METADATA", metadata)
-        tags = "Root-Is-Purelib: true\nTag: py3-none-any\n"
-        zipped.writestr("pip-26.0.dist-info/WHEEL", f"Wheel-Version: 1.0\n{tags}")
-        zipped.writestr("pip-26.0.dist-info/RECORD", "")
-    sha256 = hashlib.sha256(body.getvalue()).hexdigest()
+    described = metadata("pip", "26.0")
+    place = tmp_path_factory.mktemp("index") / WHEEL
+    write_wheel(
+        place,
+        {
+            "pip/__init__.py": b"",
+            "pip-26.0.dist-info/METADATA": described,
+            "pip-26.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"
+            b"Tag: py3-none-any\n",
+        },
+    )
+    body = place.read_bytes()
+    sha256 = hashlib.sha256(body).hexdigest()
     link = f'<a href="/{WHEEL}#sha256={sha256}" data-dist-info-metadata="true">{WHEEL}</a>'
     page = f"<!DOCTYPE html><html><body>{link}</body></html>".encode()
     web.add("/simple/pip/", Reply(page, content_type="text/html"))
-    web.add(f"/{WHEEL}", Reply(body.getvalue()))
-    web.add(f"/{WHEEL}.metadata", Reply(metadata.encode()))
+    web.add(f"/{WHEEL}", Reply(body))
+    web.add(f"/{WHEEL}.metadata", Reply(described))
     return {"UV_DEFAULT_INDEX": f"{web.url}/simple/", "NO_PROXY": "127.0.0.1"}
