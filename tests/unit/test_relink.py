@@ -1,12 +1,15 @@
 """Libraries find each other after collecting, wherever they lie in the installed tree."""
 
+import os
 import subprocess
+import zipfile
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from strixforge.gates.installed import SITE
-from strixforge.release.relink import libraries, relink_tree
+from strixforge.release.relink import libraries, relink_tree, relink_wheel
+from tests.unit.tiny import tiny_wheelhouse
 
 
 def library(path: Path, *options: str) -> Path:
@@ -73,3 +76,20 @@ def test_a_library_that_needs_nothing_of_ours_is_left_as_it_is(prefix: Path) -> 
     before = path.read_bytes()
     assert relink_tree(prefix / "comp", PurePosixPath("comp"), {}) == []
     assert path.read_bytes() == before
+
+
+def test_a_wheel_with_its_bill_is_the_same_bytes_under_any_umask(tmp_path: Path) -> None:
+    (wheel,) = (tiny_wheelhouse(tmp_path / "house") / "wheels").iterdir()
+    made = []
+    for umask in (0o022, 0o077):
+        target, work = tmp_path / f"{umask}", tmp_path / f"work {umask}"
+        target.mkdir()
+        work.mkdir()
+        before = os.umask(umask)
+        try:
+            made.append(relink_wheel(wheel, target, work, {}, 1_700_000_000, bill="{}\n"))
+        finally:
+            os.umask(before)
+    assert made[0].read_bytes() == made[1].read_bytes()
+    with zipfile.ZipFile(made[0]) as archive:
+        assert archive.read("tiny-1.0.dist-info/sboms/strixforge.cdx.json") == b"{}\n"

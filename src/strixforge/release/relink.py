@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from strixforge.attest.bill import NAME
 from strixforge.gates.installed import SITE, installed
 from strixforge.model.errors import GateError
 from strixforge.release.elf import read_linkage, set_rpath
@@ -69,15 +70,28 @@ def relink_tree(tree: Path, base: PurePosixPath, known: Mapping[str, PurePosixPa
 
 
 def relink_wheel(
-    wheel: Path, target: Path, work: Path, known: Mapping[str, PurePosixPath], epoch: int
+    wheel: Path,
+    target: Path,
+    work: Path,
+    known: Mapping[str, PurePosixPath],
+    epoch: int,
+    *,
+    bill: str = "",
 ) -> Path:
-    """Write `wheel` to the folder `target`, repacked when a library in it needed another RPATH.
+    """Write `wheel` to the folder `target`, with its bill of materials, if it gets one (PEP 770).
 
-    Returns the path of the written wheel. `work` is an empty folder, `epoch` dates the members.
+    It is repacked for that, or when a library in it needs another RPATH. Returns the path of the
+    written wheel. `work` is an empty folder, `epoch` dates the members.
     """
     _wheel_tool(["unpack", "--dest", str(work), str(wheel)], epoch)
     (tree,) = work.iterdir()
-    if not relink_tree(tree, SITE, known):
+    changed = bool(relink_tree(tree, SITE, known))
+    if bill:
+        (info,) = tree.glob("*.dist-info")
+        (info / "sboms").mkdir(exist_ok=True)
+        (info / "sboms" / NAME).write_text(bill, encoding="utf-8")
+        (info / "sboms" / NAME).chmod(0o644)  # whatever the umask: a wheel keeps modes
+    if not changed and not bill:
         shutil.copyfile(wheel, target / wheel.name)
         return target / wheel.name
     packed = work / "packed"

@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,13 +23,13 @@ from strixforge.model.pins import SystemPin
 from strixforge.plan.graph import Component, Plan
 from strixforge.plan.python import Python
 from strixforge.plan.requirements import Locked
-from strixforge.release import locks
+from strixforge.release import attested, locks
 from strixforge.release.activation import render_activation
 from strixforge.release.glibc import highest
 from strixforge.release.inputs import INSTALLER, TEMPLATES, wheelhouse_inputs
 from strixforge.release.python import needed_python
 from strixforge.release.relink import libraries, relink_tree, relink_wheel
-from strixforge.release.sums import SUMS, sha256sums
+from strixforge.release.sums import BILL, PROVENANCE, SIGNATURE, SUMS, sha256sums
 from strixforge.sources.cache import Cache
 from strixforge.sources.index import wheel as index_wheel
 from strixforge.store.store import Record, Store
@@ -75,6 +76,7 @@ def collect(
         staged = Path(folder) / "wheelhouse"
         for name in ("wheels", "prefixes", "tools"):
             (staged / name).mkdir(parents=True)
+        inputs = wheelhouse_inputs(plan, records, runtime)
         items = _built(plan, records, store, staged, Path(folder))
         items += _from_index(runtime, plan.python, cache, staged)
         seen = _for_gates(staged, plan, items)
@@ -83,6 +85,7 @@ def collect(
         texts = {
             "requirements.txt": locks.requirements(wheels),
             "pylock.toml": locks.pylock(wheels),
+            BILL: attested.bill(items, staged, plan, records, inputs),
             "activate.sh": render_activation(plan),
             **{name: (TEMPLATES / name).read_text(encoding="utf-8") for name in INSTALLER},
         }
@@ -97,7 +100,7 @@ def collect(
             "schema": 1,
             "stack": plan.stack,
             "arch": plan.arch,
-            "inputs": wheelhouse_inputs(plan, records, runtime),
+            "inputs": inputs,
             "python": python.minimum,
             "python_exact": python.exact,
             "python_requires": python.requires,
@@ -112,10 +115,22 @@ def collect(
         (staged / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
         digests = {item.path: item.sha256 for item in items}
         digests["manifest.json"] = file_sha256(staged / "manifest.json")
-        (staged / SUMS).write_text(sha256sums(digests))
+        text = attested.provenance(digests, plan, records, inputs)
+        (staged / PROVENANCE).write_text(text, encoding="utf-8")
+        write_sums(staged, digests)
         normalise(staged)
         _put(staged, place)
     return Collected(tuple(items), passed)
+
+
+def write_sums(place: Path, digests: Mapping[str, str]) -> None:
+    """Write SHA256SUMS of a wheelhouse.
+
+    `digests` are those of the manifest and its files; provenance and signature are read.
+    """
+    proofs = (place / name for name in (PROVENANCE, SIGNATURE))
+    own = {path.name: file_sha256(path) for path in proofs if path.is_file()}
+    (place / SUMS).write_text(sha256sums({**digests, **own}), encoding="utf-8")
 
 
 def _put(staged: Path, place: Path) -> None:
@@ -148,7 +163,10 @@ def _built(
         work.mkdir()
         if component.recipe.output == "wheel":
             (source,) = trees[name].glob("*.whl")
-            made = relink_wheel(source, staged / "wheels", work, known, component.pin.epoch)
+            bill = attested.bill_in_wheel(source, name, plan, records)
+            made = relink_wheel(
+                source, staged / "wheels", work, known, component.pin.epoch, bill=bill
+            )
         else:
             made = staged / "prefixes" / f"{name}-{component.pin.version}.tar"
             _pack_prefix(component, trees[name], work / name, made, known)

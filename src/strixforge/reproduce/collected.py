@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from strixforge.release.sums import SUMS
+from strixforge.release.sums import SIGNATURE, SUMS, read_sums
 
 
 def compare_wheelhouses(
@@ -14,7 +14,7 @@ def compare_wheelhouses(
     The latter are of a component in `differing`. Texts such as locks and the manifest name the
     bytes of all the others, so they follow too.
     """
-    if (first / SUMS).read_bytes() == (second / SUMS).read_bytes():
+    if _sums(first) == _sums(second):
         return (), ()
     one, other = _files(first), _files(second)
     alone: list[str] = []
@@ -30,6 +30,13 @@ def compare_wheelhouses(
     if not differing:
         alone.append(SUMS)
     return tuple(alone), tuple(follows)
+
+
+def _sums(wheelhouse: Path) -> dict[str, str]:
+    """Return every digest but that of a signature: who vouches for it is not what it is."""
+    sums = read_sums((wheelhouse / SUMS).read_text(encoding="utf-8"))
+    sums.pop(SIGNATURE, None)
+    return sums
 
 
 def _files(wheelhouse: Path) -> dict[str, tuple[str, str]]:

@@ -27,6 +27,8 @@ sys.path.insert(0, str(HERE))  # which `python -I` leaves out; install.sh has ch
 verify = importlib.import_module("verify")
 sys.path.pop(0)
 MARK = verify.MARK
+# About manifest.json, so not named by it. `./doit verify` reads them.
+PROOFS = ("provenance.json", "provenance.dsse.json")
 COPY = "next: copy the wheelhouse again"
 ROOM = "next: free space, or name a folder on another disk; then the same command again"
 
@@ -61,10 +63,11 @@ def verified_manifest() -> dict[str, Any]:
                 "next: copy the wheelhouse again, or make it anew: ./doit wheelhouse",
             )
     present = {p.relative_to(HERE).as_posix() for p in HERE.rglob("*") if not p.is_dir()}
-    extra = sorted(present - listed.keys() - {"manifest.json", "SHA256SUMS"})
+    extra = sorted(present - listed.keys() - {"manifest.json", "SHA256SUMS", *PROOFS})
     if extra:
         stop(4, f"{extra[0]} does not belong to this wheelhouse.", "next: remove it")
-    listed["manifest.json"] = verify.sha256(HERE / "manifest.json")
+    for name in ("manifest.json", *sorted(present.intersection(PROOFS))):
+        listed[name] = verify.sha256(HERE / name)
     sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(listed.items()))
     if (HERE / "SHA256SUMS").read_bytes() != sums.encode():
         stop(4, "SHA256SUMS was changed: it is not that of manifest.json.", COPY)
