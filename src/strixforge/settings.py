@@ -21,7 +21,9 @@ VARIABLES = {
     "sandbox": "auto, bwrap or unshare",
     "root": "the file system that builds see: host, or a root of toolchain.lock",
     "source": "another source than the pinned one, for prepare_<component>: a folder or an archive",
-    "path": "what audit looks at instead of the wheelhouse: a file, an archive or a folder",
+    "path": "what audit or verify looks at: a file, an archive, a bundle or a folder",
+    "sign_with": "your private key: wheelhouse and bundle are signed with it",
+    "signed_by": "a public key that you trust: verify asks for its signature",
     "only": "the one component that reproduce builds again, instead of all",
     "target": "where what is built will run: here, or elsewhere",
     "fit": "whether memory and disk must do by what is known: checked, or unchecked",
@@ -51,7 +53,11 @@ class Settings:
     source: Path | None
     """What prepare_<component> takes instead of the pinned source."""
     path: Path | None
-    """What audit looks at instead of the wheelhouse."""
+    """What audit looks at instead of the wheelhouse, and verify instead of what is built."""
+    sign_with: Path | None
+    """A private key in PEM."""
+    signed_by: Path | None
+    """A public key in PEM."""
     only: str
     """The component that reproduce builds again, or an empty text for all."""
     unchecked: bool
@@ -127,6 +133,8 @@ def read_settings(
         mirrors=_mirrors(values["mirror"]),
         source=_source(values["source"], here),
         path=_folder("path", values["path"], here),
+        sign_with=_folder("sign_with", values["sign_with"], here),
+        signed_by=_folder("signed_by", values["signed_by"], here),
         only=_only(values["only"], components),
         unchecked=_choice("fit", values["fit"] or "checked", "checked", "unchecked"),
         elsewhere=_choice("target", values["target"] or "here", "here", "elsewhere"),

@@ -27,6 +27,7 @@ from strixforge.actions import (
     preparing,
     reproducing,
     upkeep,
+    verifying,
     views,
 )
 from strixforge.actions.shown import shown, with_words
@@ -194,7 +195,8 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
         summary = f"a shell in the sandbox of {name}, where its build stopped"
         yield _simple(f"shell_{name}", summary, ws, building.shell, name, task_dep=fetch + needs)
     yield from _for_developers(ws)
-    yield _simple("verify", "hash all stored artifacts; set damaged ones aside", ws, upkeep.verify)
+    summary = "check store, wheelhouse and bundle, or a bundle at path="
+    yield _simple("verify", summary, ws, verifying.verify)
 
 
 def _for_developers(ws: Workspace) -> Iterator[Task]:

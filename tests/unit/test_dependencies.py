@@ -45,7 +45,9 @@ def test_what_is_there_at_its_version_is_counted(wheels: Wheels) -> None:
     wheels.add("app", "1", "lib>=2,<3", "other.name")
     wheels.add("lib", "2.5")
     wheels.add("other_name", "0.1")
-    assert wheels.check() == Dependencies(held=2, unused=())
+    assert wheels.check() == Dependencies(
+        held=2, unused=(), met=frozenset({("app", "lib"), ("app", "other-name")})
+    )
 
 
 def test_what_is_missing_and_what_is_of_another_version_is_told_together(wheels: Wheels) -> None:
@@ -73,7 +75,9 @@ def test_what_a_recipe_leaves_out_is_not_missing(wheels: Wheels) -> None:
     wheels.add("app", "1", "gone", "lib[fast,safe]")
     wheels.add("lib", "1", 'far; extra == "fast"', 'near; extra == "safe"')
     wheels.add("near", "1")
-    assert wheels.check(app=["gone", "lib[fast]"]) == Dependencies(held=2, unused=())
+    assert wheels.check(app=["gone", "lib[fast]"]) == Dependencies(
+        held=2, unused=(), met=frozenset({("app", "lib"), ("lib", "near")})
+    )
 
 
 def test_leaving_out_for_one_wheel_leaves_it_in_for_another(wheels: Wheels) -> None:

@@ -17,6 +17,7 @@ import pytest
 from strixforge.model.errors import DataError
 from strixforge.model.policy import load_policy
 from strixforge.model.unreproducible import Unreproducible
+from strixforge.release.sums import sha256sums
 from strixforge.reproduce import launch
 from strixforge.reproduce.bytewise import Trace
 from strixforge.reproduce.circumstances import Circumstance, elsewhere, measured
@@ -269,7 +270,8 @@ def wheelhouse(folder: Path, files: dict[str, tuple[str, dict[str, str]]]) -> Pa
     folder.mkdir()
     entries = [{"path": p, "sha256": s, "origin": o} for p, (s, o) in files.items()]
     (folder / "manifest.json").write_text(json.dumps({"files": entries}))
-    (folder / "SHA256SUMS").write_text(json.dumps(entries))
+    sums = {**{path: one[0] for path, one in files.items()}, "manifest.json": f"{sorted(files)}"}
+    (folder / "SHA256SUMS").write_text(sha256sums(sums))
     return folder
 
 
@@ -283,6 +285,12 @@ def test_a_wheelhouse_may_differ_only_where_a_component_does(tmp_path: Path) -> 
     assert compare_wheelhouses(one, other, {"app"}) == ((), ("a", "locks"))
     assert compare_wheelhouses(one, other, {"else"}) == (("a",), ("locks",))
     assert compare_wheelhouses(one, other, set()) == (("a", "locks", "SHA256SUMS"), ())
+    signed = wheelhouse(
+        tmp_path / "4", {"a": ("1", built), "locks": ("1", text), "pip": ("1", index)}
+    )
+    with (signed / "SHA256SUMS").open("a") as sums:
+        sums.write("77  provenance.dsse.json\n")
+    assert compare_wheelhouses(signed, one, set()) == ((), ())
     third = wheelhouse(tmp_path / "3", {"a": ("1", built), "locks": ("1", text)})
     assert compare_wheelhouses(one, third, {"app"}) == (("pip",), ())
 

@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from strixforge.actions.fetching import fetch_runtime, runtime
 from strixforge.model.errors import GateError
@@ -9,6 +10,9 @@ from strixforge.release.inputs import is_current, wheelhouse_inputs, write_state
 from strixforge.store.lock import exclusive
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
+
+if TYPE_CHECKING:
+    from strixforge.release.wheelhouse import Collected
 
 
 def wheelhouse_place(ws: Workspace) -> Path:
@@ -22,7 +26,21 @@ def wheelhouse_lock(ws: Workspace) -> Path:
 
 
 def wheelhouse_current(ws: Workspace) -> bool:
-    """Say whether the wheelhouse is there and made from what is built now."""
+    """Say whether the wheelhouse is there, made from what is built now, and signed if asked for."""
+    return _collected(ws) and _signed(ws)
+
+
+def _signed(ws: Workspace) -> bool:
+    """Say whether the wheelhouse is signed with the user's key. True where none is given."""
+    if ws.settings.sign_with is None:
+        return True
+    from strixforge.attest.signing import signer
+    from strixforge.release.signature import is_signed
+
+    return is_signed(wheelhouse_place(ws), signer(ws.settings.sign_with))
+
+
+def _collected(ws: Workspace) -> bool:
     records = {name: ws.status(name).record for name in ws.plan.closure(ws.plan.shipped())}
     known = {name: record for name, record in records.items() if record is not None}
     if len(known) < len(records):
@@ -36,7 +54,7 @@ def _state_file(ws: Workspace) -> Path:
 
 
 def collect(ws: Workspace) -> None:
-    """Collect the wheelhouse, and say where it is and what to type next."""
+    """Collect the wheelhouse where it is not current, sign it if asked to, and say so."""
     from strixforge.release import wheelhouse
 
     records = {}
@@ -56,11 +74,41 @@ def collect(ws: Workspace) -> None:
 
     needed = runtime(ws).locked
     with exclusive(wheelhouse_lock(ws), wait), BOARD.activity("wheelhouse"):
-        if waited and wheelhouse_current(ws):
-            BOARD.say("wheelhouse", f"made by the other run: {place}")
-            return
-        made = wheelhouse.collect(ws.plan, records, needed, ws.store, ws.cache, place)
+        made = None
+        if _collected(ws):
+            by = "made by the other run" if waited else "as it was"
+            BOARD.say("wheelhouse", f"{by}: {place}")
+        else:
+            made = wheelhouse.collect(ws.plan, records, needed, ws.store, ws.cache, place)
+        signed = _sign(ws)
         write_state(place, _state_file(ws), wheelhouse_inputs(ws.plan, records, needed))
+    if made is not None:
+        _say_collected(made, place)
+    BOARD.say("signature", signed)
+
+
+def _sign(ws: Workspace) -> str:
+    """Sign the wheelhouse if asked to. Returns what there is to say of its signature."""
+    from strixforge.attest.signing import signer
+    from strixforge.release.signature import sign_wheelhouse
+    from strixforge.release.sums import SIGNATURE
+
+    place = wheelhouse_place(ws)
+    if ws.settings.sign_with is not None:
+        key = signer(ws.settings.sign_with)
+        sign_wheelhouse(place, key)
+        return f"made with key {key.public_key.keyid}"
+    if (place / SIGNATURE).exists():
+        return f"there is one: ./doit {ws.settings.words()}verify    (says whose)"
+    return (
+        "none: nobody vouches for this wheelhouse. With a key of your own:\n"
+        f"./doit {ws.settings.words()}sign_with=KEY wheelhouse    (docs/how-to/sign-and-verify.md)"
+    )
+
+
+def _say_collected(made: "Collected", place: Path) -> None:
+    from strixforge.release import wheelhouse
+
     counts = wheelhouse.summary(made.items)
     BOARD.say(
         "wheelhouse",

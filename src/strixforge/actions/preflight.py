@@ -17,7 +17,14 @@ _RESERVE = 2 << 30
 
 
 def check(ws: Workspace, wanted: list[str]) -> None:
-    """Check what this run is going to build. Raises UnpinnedError, HostError or SandboxError."""
+    """Check what this run is going to build, and the key it is going to sign with.
+
+    Raises UsageError, UnpinnedError, HostError or SandboxError.
+    """
+    if ws.settings.sign_with is not None:
+        from strixforge.attest.signing import signer
+
+        signer(ws.settings.sign_with)
     names = ws.plan.closure(wanted)
     missing = [name for name in names if ws.status(name).record is None]
     if not missing:

@@ -71,7 +71,17 @@ RESERVED = frozenset(
             "out",
             "root",
         ),
-        *("sandbox", "source", "src", "stack", "store", "target", "wheelhouse"),
+        *(
+            "sandbox",
+            "sign_with",
+            "signed_by",
+            "source",
+            "src",
+            "stack",
+            "store",
+            "target",
+            "wheelhouse",
+        ),
     )
 )
 """Names that the command line and templates give a meaning to; no component may have one."""

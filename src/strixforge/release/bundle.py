@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from strixforge.model.digests import file_sha256
 from strixforge.model.errors import IntegrityError
@@ -25,18 +25,21 @@ class Bundle:
     size: int
 
 
-class _Hashed:
+class Hashed:
     """A file whose bytes are hashed on their way, in either direction."""
 
     def __init__(self, file: IO[bytes]) -> None:
+        """`file` is read from, or written to."""
         self._file = file
         self.digest = hashlib.sha256()
         self.size = 0
 
     def read(self, size: int = -1) -> bytes:
+        """Return the next bytes of the file."""
         return self._passed(self._file.read(size))
 
     def write(self, data: bytes) -> int:
+        """Put the next bytes into the file."""
         return self._file.write(self._passed(data))
 
     def _passed(self, data: bytes) -> bytes:
@@ -60,13 +63,8 @@ def write_bundle(wheelhouse: Path, bundle: Path, epoch: int) -> Bundle:
     staged = bundle.with_name(f".{bundle.name}.new")
     try:
         with staged.open("wb") as file:
-            out = _Hashed(file)
-            with tarfile.open(
-                fileobj=out,  # type: ignore[call-overload] # a stream needs write() alone
-                mode="w|",
-                format=tarfile.GNU_FORMAT,
-                copybufsize=_PIECE,
-            ) as tar:
+            out = Hashed(file)
+            with tar_onto(out) as tar:
                 for member, source in _members(wheelhouse, bundle.stem, epoch):
                     _add(tar, member, source, wheelhouse)
             file.flush()
@@ -92,15 +90,48 @@ def _members(wheelhouse: Path, top: str, epoch: int) -> Iterator[tuple[tarfile.T
         raise _not_whole(wheelhouse, name)
     for path in (wheelhouse, *paths):
         name = path.relative_to(wheelhouse).as_posix()
-        member = tarfile.TarInfo(top if path == wheelhouse else f"{top}/{name}")
-        member.mtime = epoch
+        inside = top if path == wheelhouse else f"{top}/{name}"
         if path.is_dir():
-            member.type, member.mode = tarfile.DIRTYPE, 0o755
+            member = folder_member(inside, epoch)
         else:
             status = path.stat()
-            member.size = status.st_size
-            member.mode = 0o755 if status.st_mode & 0o100 else 0o644
+            member = file_member(
+                inside, epoch, status.st_size, executable=bool(status.st_mode & 0o100)
+            )
         yield member, wanted.get(name, "")
+
+
+def folder_member(name: str, epoch: int) -> tarfile.TarInfo:
+    """Return the one header that a folder has in a bundle."""
+    member = tarfile.TarInfo(name)
+    member.type, member.mode, member.mtime = tarfile.DIRTYPE, 0o755, epoch
+    return member
+
+
+def file_member(name: str, epoch: int, size: int, *, executable: bool) -> tarfile.TarInfo:
+    """Return the one header that a file has in a bundle."""
+    member = tarfile.TarInfo(name)
+    member.size, member.mtime = size, epoch
+    member.mode = 0o755 if executable else 0o644
+    return member
+
+
+class Sink(Protocol):
+    """What a bundle is written to."""
+
+    def write(self, data: bytes) -> int:
+        """Take the next bytes."""
+
+
+def tar_onto(out: Sink) -> tarfile.TarFile:
+    """Return what writes members as the one form of tar that bundles have."""
+    tar: tarfile.TarFile = tarfile.open(  # noqa: SIM115 - the caller closes it
+        fileobj=out,  # type: ignore[call-overload] # a stream needs write() alone
+        mode="w|",
+        format=tarfile.GNU_FORMAT,
+        copybufsize=_PIECE,
+    )
+    return tar
 
 
 def _add(tar: tarfile.TarFile, member: tarfile.TarInfo, wanted: str, wheelhouse: Path) -> None:
@@ -109,7 +140,7 @@ def _add(tar: tarfile.TarFile, member: tarfile.TarInfo, wanted: str, wheelhouse:
         return
     name = member.name.partition("/")[2]
     with (wheelhouse / name).open("rb") as file:
-        content = _Hashed(file)
+        content = Hashed(file)
         tar.addfile(member, content)
     if content.digest.hexdigest() != wanted:
         raise _not_whole(wheelhouse, name)

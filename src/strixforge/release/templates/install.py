@@ -66,10 +66,13 @@ def verified_manifest() -> dict[str, Any]:
     extra = sorted(present - listed.keys() - {"manifest.json", "SHA256SUMS", *PROOFS})
     if extra:
         stop(4, f"{extra[0]} does not belong to this wheelhouse.", "next: remove it")
+    there = (HERE / "SHA256SUMS").read_bytes()
     for name in ("manifest.json", *sorted(present.intersection(PROOFS))):
         listed[name] = verify.sha256(HERE / name)
+        if f"{listed[name]}  {name}\n".encode() not in there:
+            stop(4, f"{name} is not as SHA256SUMS says.", COPY)
     sums = "".join(f"{digest}  {name}\n" for name, digest in sorted(listed.items()))
-    if (HERE / "SHA256SUMS").read_bytes() != sums.encode():
+    if there != sums.encode():
         stop(4, "SHA256SUMS was changed: it is not that of manifest.json.", COPY)
     return manifest
 
