@@ -22,6 +22,8 @@ VARIABLES = {
     "root": "the file system that builds see: host, or a root of toolchain.lock",
     "source": "another source than the pinned one, for prepare_<component>: a folder or an archive",
     "path": "what audit or verify looks at: a file, an archive, a bundle or a folder",
+    "compare": "what audit compares with: an earlier wheelhouse, or a record of one",
+    "beside": "another target that audit holds the kernels against, such as gfx1100",
     "sign_with": "your private key: wheelhouse and bundle are signed with it",
     "signed_by": "a public key that you trust: verify asks for its signature",
     "only": "the one component that reproduce builds again, instead of all",
@@ -54,6 +56,10 @@ class Settings:
     """What prepare_<component> takes instead of the pinned source."""
     path: Path | None
     """What audit looks at instead of the wheelhouse, and verify instead of what is built."""
+    compare: Path | None
+    """What audit compares the kernels with."""
+    beside: str
+    """A target whose kernels audit holds ours against, or an empty text."""
     sign_with: Path | None
     """A private key in PEM."""
     signed_by: Path | None
@@ -124,7 +130,7 @@ def read_settings(
     return Settings(
         home=home,
         stack=stack_name,
-        arch=_arch(values["arch"] or "gfx1151"),
+        arch=_target("arch", values["arch"] or "gfx1151", "gfx1151"),
         jobs=_jobs(values["jobs"]),
         store=_folder("store", values["store"], here) or home / "build" / "store",
         cache=_folder("cache", values["cache"], here) or _cache_home(environ) / "strixforge",
@@ -133,6 +139,8 @@ def read_settings(
         mirrors=_mirrors(values["mirror"]),
         source=_source(values["source"], here),
         path=_folder("path", values["path"], here),
+        compare=_folder("compare", values["compare"], here),
+        beside=_target("beside", values["beside"], "gfx1100") if values["beside"] else "",
         sign_with=_folder("sign_with", values["sign_with"], here),
         signed_by=_folder("signed_by", values["signed_by"], here),
         only=_only(values["only"], components),
@@ -143,9 +151,9 @@ def read_settings(
     )
 
 
-def _arch(text: str) -> str:
+def _target(name: str, text: str, example: str) -> str:
     if not _TARGET.fullmatch(text):
-        raise UsageError(f"'{text}' is not a GPU target.", where="arch", fix="arch=gfx1151")
+        raise UsageError(f"'{text}' is not a GPU target.", where=name, fix=f"{name}={example}")
     return text
 
 

@@ -18,26 +18,65 @@ def audit(ws: Workspace) -> None:
     """
     import msgspec
 
-    from strixforge.audit.report import SCHEMA, table
-    from strixforge.audit.report import audit as look
+    from strixforge.audit.limits import Limits
+    from strixforge.audit.looking import Beside, document, lines, look
+    from strixforge.audit.snapshot import RecordError, write_record
 
     path = _place(ws)
+    old = _old(ws)
+    beside = Beside(
+        old, Limits(**msgspec.structs.asdict(ws.policy.rules.kernels)), ws.settings.beside
+    )
     recipes = [component.recipe for component in ws.plan.components.values()]
     allowed = [one.kernels for recipe in recipes for one in recipe.check.hollow]
-    with BOARD.activity("audit"):
-        report = look([path], ws.plan.arch, allowed)
-    BOARD.write("\n".join(table(report)))
-    place = ws.settings.build / "reports" / ws.plan.stack / "audit.json"
-    _write(place, {"schema": SCHEMA, "passed": not report.findings, **msgspec.to_builtins(report)})
-    BOARD.say("audit", f"{report.kernels} kernels for {report.arch}; all of it: {place}")
-    if report.findings:
-        more = len(report.findings) - _SHOWN
+    try:
+        with BOARD.activity("audit"):
+            seen = look([path], ws.plan.arch, beside, allowed)
+    except RecordError as error:
+        raise _no_record(ws, f"{error}.") from None
+    BOARD.write("\n".join(lines(seen)))
+    reports = ws.settings.build / "reports" / ws.plan.stack
+    place, record, html = (reports / f"audit.{kind}" for kind in ("json", "kernels.zst", "html"))
+    _write(place, json.dumps(document(seen), indent=1))
+    BOARD.say("audit", f"{seen.report.kernels} kernels for {seen.report.arch}; all of it: {place}")
+    if not seen.taken.unreadable:
+        write_record(seen.taken, record)
+        BOARD.say("record", f"to compare with later, copy it: {record}")
+    if seen.comparison is not None:
+        from strixforge.audit.page import page
+
+        _write(html, page(seen.comparison, seen.findings))
+        BOARD.say("page", f"{html}")
+    if seen.findings:
+        more = len(seen.findings) - _SHOWN
         raise GateError(
-            f"{path.name} is not fit for {report.arch}.",
-            where="\n".join([*report.findings[:_SHOWN], *([f"and {more} more"] * (more > 0))]),
-            cause="Without code for a GPU a program ends at the first kernel that it starts.",
-            fix=f"All of it: {place}",
+            f"{path.name} is not fit for {seen.report.arch}."
+            if seen.report.findings
+            else f"{path.name} is worse than what it is held beside.",
+            where="\n".join([*seen.findings[:_SHOWN], *([f"and {more} more"] * (more > 0))]),
+            cause="Without code for a GPU a program ends at the first kernel that it starts."
+            if seen.report.findings
+            else "Another compiler, source or list of targets.",
+            fix=f"All of it: {place}"
+            + ("\nHow much worse kernels may get: [kernels] of policy.toml" if old else ""),
         )
+
+
+def _old(ws: Workspace) -> Path | None:
+    old = ws.settings.compare
+    if old is not None and not old.exists():
+        raise _no_record(ws, "There is nothing at that place.")
+    return old
+
+
+def _no_record(ws: Workspace, cause: str) -> UsageError:
+    return UsageError(
+        "that is nothing to compare with.",
+        where=f"compare={ws.settings.compare}",
+        cause=cause,
+        fix="compare= names an earlier wheelhouse, any file, archive or folder, or a record that "
+        "an earlier audit wrote.",
+    )
 
 
 def _place(ws: Workspace) -> Path:
@@ -53,8 +92,8 @@ def _place(ws: Workspace) -> Path:
     return given or usual
 
 
-def _write(place: Path, document: object) -> None:
+def _write(place: Path, text: str) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     staged = place.with_suffix(".new")
-    staged.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    staged.write_text(text, encoding="utf-8")
     staged.replace(place)

@@ -37,6 +37,11 @@ class Kernel:
     """Bytes of its machine code; 0 where the symbol table does not tell."""
     body: Body
 
+    @property
+    def is_hollow(self) -> bool:
+        """Say whether it is known to do nothing."""
+        return self.body in (Body.ENDS, Body.FAILS)
+
 
 class _Entry(msgspec.Struct):
     name: str = msgspec.field(name=".name")

@@ -3,14 +3,11 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from strixforge.audit import images
-from strixforge.audit.bodies import Body
-from strixforge.audit.codeobjects import CodeObject, NoDeviceCode, Unreadable, survey
+from strixforge.audit.files import File, Files, collect
 from strixforge.audit.hollow import hollow_findings
-from strixforge.audit.images import Seen
 from strixforge.audit.kernels import Kernel
 from strixforge.audit.occupancy import waves
 from strixforge.audit.targets import base, covers
@@ -56,12 +53,6 @@ class Report:
         return sum(row.kernels for row in self.rows)
 
 
-@dataclass(slots=True)
-class _File:
-    objects: list[CodeObject] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
-
-
 def audit(paths: Iterable[Path], arch: str, allowed: Iterable[str] = ()) -> Report:
     """Look into files, folders and archives, and judge them for a target such as gfx1151.
 
@@ -70,40 +61,19 @@ def audit(paths: Iterable[Path], arch: str, allowed: Iterable[str] = ()) -> Repo
     Files for one other target alone are no fault: releases lay one beside the other.
     `allowed` are regular expressions of kernels that upstream leaves empty on purpose.
     """
-    files: dict[str, _File] = {}
-    others: Counter[str] = Counter()
-    for path in paths:
-        for one in survey(path):
-            if isinstance(one, NoDeviceCode):
-                others[one.kind] += 1
-                continue
-            file = files.setdefault(_file_of(one, str(path)), _File())
-            if isinstance(one, CodeObject):
-                file.objects.append(one)
-            else:
-                file.unreadable.append(one)
-    rows = tuple(_row(name, file, arch) for name, file in files.items())
-    findings = list(_findings(files, arch, tuple(allowed)))
+    return judge(collect(paths, [arch]), arch, allowed)
+
+
+def judge(found: Files, arch: str, allowed: Iterable[str] = ()) -> Report:
+    """Return the report on what was read; the kernels of `arch` must have been kept."""
+    rows = tuple(_row(name, file, arch) for name, file in found.files.items())
+    findings = list(_findings(found.files, arch, tuple(allowed)))
     if not any(row.kernels for row in rows):
         findings.append(f"There is no kernel for {arch}.")
-    return Report(arch, rows, dict(sorted(others.items())), tuple(findings))
+    return Report(arch, rows, found.others, tuple(findings))
 
 
-def _file_of(one: Seen, path: str) -> str:
-    """Return the file that something was found in: sections and bundle entries are left off."""
-    parts = one.where[len(path) :].split("!")
-    packs = [i for i, part in enumerate([path, *parts[1:]]) if part.lower().endswith(".aks2")]
-    parts = parts[: packs[0] + 1] if packs else parts
-    while len(parts) > 1 and (parts[-1].isdigit() or _is_inner(parts[-1])):
-        parts.pop()
-    return path + "!".join(parts)
-
-
-def _is_inner(part: str) -> bool:
-    return part.startswith((*images.SECTIONS, "hip-", "hipv4-", "openmp-", "host-"))
-
-
-def _findings(files: dict[str, _File], arch: str, allowed: tuple[str, ...]) -> Iterator[str]:
+def _findings(files: dict[str, File], arch: str, allowed: tuple[str, ...]) -> Iterator[str]:
     for name, file in files.items():
         yield from (f"{one.where} cannot be read: {one.reason}." for one in file.unreadable)
         targets = {base(one.target) for one in file.objects}
@@ -112,7 +82,7 @@ def _findings(files: dict[str, _File], arch: str, allowed: tuple[str, ...]) -> I
         yield from hollow_findings(file.objects, arch, allowed)
 
 
-def _row(name: str, file: _File, arch: str) -> Row:
+def _row(name: str, file: File, arch: str) -> Row:
     mine = [one for one in file.objects if covers(one.target, arch)]
     kernels: list[Kernel] = [kernel for one in mine for kernel in one.kernels]
     fit = [waves(kernel, arch) for kernel in kernels]
@@ -120,7 +90,7 @@ def _row(name: str, file: _File, arch: str) -> Row:
         file=name,
         targets=dict(sorted(Counter(one.target for one in file.objects).items())),
         kernels=len(kernels),
-        hollow=sum(one.body in (Body.ENDS, Body.FAILS) for one in kernels),
+        hollow=sum(one.is_hollow for one in kernels),
         spilling=sum(one.vgpr_spills > 0 for one in kernels),
         scratch=sum(one.scratch > 0 for one in kernels),
         most_vgprs=max((one.vgprs for one in kernels), default=0),

@@ -58,9 +58,11 @@ RESERVED = frozenset(
     (
         *(
             "arch",
+            "beside",
             "build",
             "cache",
             "cmake",
+            "compare",
             "env",
             "fit",
             "host",

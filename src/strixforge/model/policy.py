@@ -13,6 +13,7 @@ from packaging.version import Version
 
 from strixforge.model.combination import Combination, load_combinations
 from strixforge.model.errors import DataError
+from strixforge.model.kernel_limits import KernelLimits
 from strixforge.model.loading import convert, read_toml
 from strixforge.model.unreproducible import Unreproducible, load_unreproducible
 
@@ -83,6 +84,7 @@ class Rules(NamedTuple):
     hosts: tuple[HostRule, ...]
     combinations: tuple[Combination, ...]
     unreproducible: tuple[Unreproducible, ...] = ()
+    kernels: KernelLimits = KernelLimits()
 
 
 class _RawPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +92,7 @@ class _RawPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: list[Any] = []
     combination: list[Any] = []
     unreproducible: list[Any] = []
+    kernels: Any = {}
 
 
 def load_policy(path: Path) -> Rules:
@@ -100,6 +103,7 @@ def load_policy(path: Path) -> Rules:
         _load_hosts(raw.host, path),
         load_combinations(raw.combination, path),
         load_unreproducible(raw.unreproducible, path),
+        convert(raw.kernels, KernelLimits, file=path, key="kernels"),
     )
 
 
