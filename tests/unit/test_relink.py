@@ -9,7 +9,7 @@ import pytest
 
 from strixforge.gates.installed import SITE
 from strixforge.release.relink import libraries, relink_tree, relink_wheel
-from tests.unit.tiny import tiny_wheelhouse
+from tests.unit.tiny import tiny_wheel
 
 
 def library(path: Path, *options: str) -> Path:
@@ -79,7 +79,8 @@ def test_a_library_that_needs_nothing_of_ours_is_left_as_it_is(prefix: Path) -> 
 
 
 def test_a_wheel_with_its_bill_is_the_same_bytes_under_any_umask(tmp_path: Path) -> None:
-    (wheel,) = (tiny_wheelhouse(tmp_path / "house") / "wheels").iterdir()
+    wheel = tmp_path / "tiny-1.0-py3-none-any.whl"
+    tiny_wheel(wheel)
     made = []
     for umask in (0o022, 0o077):
         target, work = tmp_path / f"{umask}", tmp_path / f"work {umask}"

@@ -46,7 +46,7 @@ def tiny_wheelhouse(place: Path, pip: Path | None = None) -> Path:
     for name in ("wheels", "prefixes", "tools"):
         (place / name).mkdir(parents=True)
     wheel = place / "wheels" / "tiny-1.0-py3-none-any.whl"
-    _wheel(wheel)
+    tiny_wheel(wheel, bill_of_part(TINY))
     _prefix(place / "prefixes" / "stuff-2.0.tar")
     if pip is None:
         with zipfile.ZipFile(place / "tools" / "pip-1-py3-none-any.whl", "w") as archive:
@@ -121,13 +121,14 @@ def seal_wheelhouse(place: Path) -> None:
     (place / SUMS).write_text(sha256sums(digests))
 
 
-def _wheel(path: Path) -> None:
+def tiny_wheel(path: Path, bill: str = "") -> None:
+    """Write a wheel; with a bill of materials, if one is given."""
     info = "tiny-1.0.dist-info"
     files = {
         "tiny.py": MODULE,
         f"{info}/METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/sboms/strixforge.cdx.json": bill_of_part(TINY),
+        **({f"{info}/sboms/strixforge.cdx.json": bill} if bill else {}),
         f"{info}/entry_points.txt": "[console_scripts]\ntiny = tiny:main\n",
     }
     lines = []
