@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import struct
+import time
 import tracemalloc
 import zipfile
 import zlib
@@ -445,7 +446,7 @@ def test_zip_member_without_a_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["bomb.whl", "bomb.co"])
 def test_bomb(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds.Budget, "for_file", lambda size: bounds.Budget(20 * size))
+    monkeypatch.setattr(bounds.Budget, "for_file", lambda size, _: bounds.Budget(20 * size))
     plain = b"\x7fELF" + bytes(8 << 20)
     content = zipped({"k.so": plain}) if name == "bomb.whl" else compressed(plain)
     tracemalloc.start()
@@ -548,3 +549,21 @@ def test_gate_refuses() -> None:
     assert architecture_findings([code_object("gfx1151")], "gfx1151", required=True) == [
         "The code objects for gfx1151 (1) hold no kernel."
     ]
+
+
+def test_empty_entries_that_lie_before_their_table_end(tmp_path: Path) -> None:
+    """The bundle would end where it begins: found by the fuzzer."""
+    magic = b"__CLANG_OFFLOAD_BUNDLE__"
+    rows = struct.pack("<QQQ", 0, 0, 4) + b"host"
+    content = magic + struct.pack("<Q", 2) + rows * 2
+    listed = found(tmp_path / "k.co", content * 3)
+    assert [type(one) for one in listed] == [Unreadable] * 6
+
+
+def test_bundles_inside_the_labels_of_others_cost_no_time(tmp_path: Path) -> None:
+    """Each of 20,000 would have a table that reaches over the next thousand."""
+    inner = b"__CLANG_OFFLOAD_BUNDLE__" + struct.pack("<Q", 1000)
+    row = struct.pack("<QQQ", 0, 0, len(inner)) + inner
+    began = time.monotonic()
+    found(tmp_path / "k.co", inner + row * 20_000)
+    assert time.monotonic() - began < 20

@@ -214,3 +214,14 @@ def test_any_metadata_is_refused_or_read(kernel: dict[str, Any]) -> None:
 def test_any_note_is_refused_or_read(text: bytes) -> None:
     raises_or_reads(image(note(text)))
     raises_or_reads(image(text))
+
+
+def test_names_of_symbols_that_overlap_cost_no_time() -> None:
+    """4,000 symbols name a text of 64 KB each: a few hundred KB that would be 256 MB to read."""
+    texts = b"\0" + b"a" * 65536 + b"\0"
+    rows = (struct.pack("<IBBHQQ", 1 + n, 2, 0, 1, 64, 0) for n in range(4000))
+    sections = [(".note", 7, note(metadata(FULL | {".name": "a" * 65536})))]
+    sections += [(".dynsym", 11, b"".join(rows)), (".dynstr", 3, texts)]
+    hostile = elf_image(224, sections, GFX1151, bytes([64, V5]) + bytes(7), segments=[0])
+    with pytest.raises(MalformedError, match="names of symbols overlap"):
+        read(hostile)

@@ -1,8 +1,7 @@
 """Which kernels are the same one for another target, or in another version."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from strixforge.audit.bodies import Body
 from strixforge.audit.identity import file_identity, kernel_identity, package, problem

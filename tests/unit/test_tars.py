@@ -119,10 +119,11 @@ def test_a_wheel_in_a_tar_in_a_wheel(tmp_path: Path) -> None:
         ("a.tar", tar({"x/library/a.dat": b"no table"}), "no msgpack map"),
         ("a.tar", tar({"x/library/a.dat": TABLE[:-1]}), "solutions that cannot be read"),
         ("a.tar", tar({"k.co": b"odd"}), "its format is not known"),
-        ("a.tar", tar({"k.kpack": b"KPAK"}), "its format is not known"),
+        ("a.tar", tar({".kpack/k.kpack": b"KPAK"}), "cannot be read yet"),
+        ("a.tar", tar({".kpack/k.kpack": b""}), "empty"),
         ("a.tar", tar({"k.co": compressed(bundle((LABEL, device())))[:-1]}), "compressed bundle"),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_what_cannot_be_read_is_told(tmp_path: Path, name: str, content: bytes, why: str) -> None:
     found = seen(tmp_path / name, content)
@@ -132,7 +133,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, name: str, content: bytes, 
 def test_an_archive_that_bursts_ends_at_the_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds.Budget, "for_file", lambda size: bounds.Budget(20 * size))
+    monkeypatch.setattr(bounds.Budget, "for_file", lambda size, _: bounds.Budget(20 * size))
     content = lzma.compress(tar({"k": bytes(8 << 20)}))
     (only,) = seen(tmp_path / "a.tar.xz", content)
     assert isinstance(only, Unreadable)

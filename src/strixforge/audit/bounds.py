@@ -25,18 +25,21 @@ def part(data: memoryview, offset: int, size: int, what: str) -> memoryview:
 
 @dataclass(slots=True)
 class Budget:
-    """How many bytes may still be unpacked (from zip members and compressed bundles)."""
+    """What may be spent on one file."""
 
     left: int
+    """Bytes that may still be unpacked, from zip members and compressed bundles."""
+    archs: tuple[str, ...] = ()
+    """The targets whose kernels are read; empty for all."""
 
     @classmethod
-    def for_file(cls, size: int) -> Self:
+    def for_file(cls, size: int, archs: tuple[str, ...] = ()) -> Self:
         """Return the budget of one scanned file of `size` bytes.
 
         256 MiB and 200 times the file. Device code packs 3 to 40 times smaller, deflate's and
         zstd's worst cases are above 1,000, so bombs end here and the work stays linear.
         """
-        return cls(left=(256 << 20) + 200 * size)
+        return cls((256 << 20) + 200 * size, archs)
 
     def take(self, count: int, what: str) -> None:
         """Take `count` bytes out of the budget; raises `MalformedError` when it is used up."""

@@ -28,6 +28,8 @@ _MOST_ENTRIES = 1024
 _COMPRESSED_HEADERS = {1: ("<IQ", False), 2: ("<IIQ", True), 3: ("<QQQ", True)}
 # Compressed bytes fed at once. zstd can turn 4 KiB into 128 MiB at most, and returns all of it.
 _PIECE = 4 << 10
+# RFC 8878, 3.1.1: the magic number and the longest frame header.
+_FRAME_HEADER = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def walk(data: memoryview, budget: Budget) -> Iterator[tuple[int, Iterator[Entry
         else:
             bundle, size = rest, _plain_size(rest)
         yield ordinal, _entries(bundle)
+        del bundle  # before the next is unpacked: one at a time, in the same memory
         offset, ordinal = _skip_padding(data, offset + size), ordinal + 1
 
 
@@ -76,14 +79,18 @@ def _skip_padding(data: memoryview, offset: int) -> int:
     return offset + zeros
 
 
-def _table(bundle: memoryview) -> Iterator[tuple[str, int, int]]:
-    """Yield label, offset and size of each entry."""
+_Row = tuple[str, int, int]
+
+
+def _table(bundle: memoryview) -> tuple[list[_Row], int]:
+    """Return label, offset and size of each entry, and where the table of them ends."""
     if bundle[: len(PLAIN_MAGIC)] != PLAIN_MAGIC:
         raise MalformedError("this is not an offload bundle")
     position = len(PLAIN_MAGIC) + 8
     (count,) = struct.unpack("<Q", part(bundle, position - 8, 8, "the number of entries"))
     if count > _MOST_ENTRIES:
         raise MalformedError(f"a bundle claims {count} entries, {_MOST_ENTRIES} at most")
+    rows: list[_Row] = []
     first, end = None, 0
     for index in range(count):
         row = part(bundle, position, 24, f"the header of entry {index} of {count}")
@@ -98,18 +105,20 @@ def _table(bundle: memoryview) -> Iterator[tuple[str, int, int]]:
             raise MalformedError(f"entry {index} overlaps the one before it")
         part(bundle, start, size, f"entry {index}")
         first, end = start if first is None and size else first, start + size
-        yield label.decode("ascii", "backslashreplace"), start, size
+        rows.append((label.decode("ascii", "backslashreplace"), start, size))
     if first is not None and first < position:
         raise MalformedError("the first entry overlaps the header")
+    return rows, position
 
 
 def _plain_size(bundle: memoryview) -> int:
-    header_end = len(PLAIN_MAGIC) + 8
-    return max((start + size for _, start, size in _table(bundle)), default=header_end)
+    # Empty entries may lie anywhere; a bundle that ended before its table would be read for ever.
+    rows, end = _table(bundle)
+    return max([end, *(start + size for _, start, size in rows)])
 
 
 def _entries(bundle: memoryview) -> Iterator[Entry]:
-    for label, start, size in _table(bundle):
+    for label, start, size in _table(bundle)[0]:
         yield Entry(label, bundle[start : start + size])
 
 
@@ -129,12 +138,29 @@ def _decompress(data: memoryview, budget: Budget) -> tuple[memoryview, int]:
     if method == 0:
         bundle, used = _inflate(zlib.decompressobj(), packed, size)
     elif method == 1:
-        bundle, used = _inflate(zstandard.ZstdDecompressor().decompressobj(), packed, size)
+        whole = _frame(packed, size) if has_total else None
+        zstd = zstandard.ZstdDecompressor()
+        bundle, used = whole or _inflate(zstd.decompressobj(), packed, size)
     else:
         raise MalformedError(f"compression method {method} is not known")
     if has_total and used != len(packed):
         raise MalformedError(f"a compressed bundle ends {len(packed) - used} bytes early")
     return bundle, header_size + used
+
+
+def _frame(packed: memoryview, size: int) -> tuple[memoryview, int] | None:
+    """Return what `_inflate` would, at once, if all of `packed` is one frame that says its size.
+
+    Clang's frames do; in pieces each takes twice as long. None where anything is amiss: it is
+    read again in pieces, which says what. zstd allocates what the frame says, and no more.
+    """
+    try:
+        if zstandard.frame_content_size(bytes(packed[:_FRAME_HEADER])) != size:
+            return None
+        unpacked = zstandard.ZstdDecompressor().decompress(packed, allow_extra_data=False)
+    except zstandard.ZstdError:
+        return None
+    return memoryview(unpacked), len(packed)
 
 
 def _inflate(stream: _Decompressor, packed: memoryview, size: int) -> tuple[memoryview, int]:

@@ -28,6 +28,8 @@ ZIP_SUFFIXES = (".whl", ".zip")
 NESTED = 2
 """Archives inside the first one: a pack in a wheel in a bundle."""
 _MAGICS = (*images.MAGICS, *archives.ZIP_MAGICS)
+_KEPT = 64 << 20
+"""Bytes of code objects after which a mapped file's pages are given back: they count as memory."""
 _HEAD = tars.USTAR_AT + len(tars.USTAR)
 
 
@@ -36,24 +38,29 @@ def scan(path: Path) -> Iterator[Finding]:
 
     Never raises for what it reads: a missing, damaged or hostile file yields `Unreadable`.
     In a folder symbolic links are not followed and a file with several hard links counts once;
-    `path` itself may be a link. Memory stays below about 1.2 GiB beside the results: files are
-    mapped, members copied to the temporary folder, compressed bundles unpacked one at a time.
+    `path` itself may be a link. Memory stays below about 1.2 GiB beside the results, and below
+    200 MB where no bundle is larger: files are mapped, members copied to the temporary folder,
+    compressed bundles unpacked one at a time.
     Files must not be shortened meanwhile: reading a mapping past the new end kills the process.
     """
     return (one for one in survey(path) if not isinstance(one, NoDeviceCode))
 
 
-def survey(path: Path) -> Iterator[Seen]:
-    """Yield the same, and also every file that was looked at and holds no device code."""
+def survey(path: Path, archs: tuple[str, ...] = ()) -> Iterator[Seen]:
+    """Yield the same, and also every file that was looked at and holds no device code.
+
+    With `archs`, kernels are read only of code objects that can run on one of those: a library has
+    up to twenty targets, and their metadata takes longer to read than to unpack.
+    """
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except (OSError, ValueError) as error:
         yield Unreadable(printable(str(path)), f"cannot be opened: {error}")
         return
-    yield from _folder(path) if is_folder else _file(path)
+    yield from _folder(path, archs) if is_folder else _file(path, archs)
 
 
-def _folder(root: Path) -> Iterator[Seen]:
+def _folder(root: Path, archs: tuple[str, ...]) -> Iterator[Seen]:
     # A stack, because os.walk of Python 3.11 recurses and deep trees exceed its limit.
     waiting: list[Path] = [root]
     seen: set[tuple[int, int]] = set()
@@ -72,10 +79,10 @@ def _folder(root: Path) -> Iterator[Seen]:
             if stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode) or identity in seen:
                 continue
             seen.add(identity)
-            yield from _file(path)
+            yield from _file(path, archs)
 
 
-def _file(path: Path) -> Iterator[Seen]:
+def _file(path: Path, archs: tuple[str, ...]) -> Iterator[Seen]:
     where = printable(str(path))
     try:
         # Opening a pipe would wait for its writer.
@@ -83,7 +90,7 @@ def _file(path: Path) -> Iterator[Seen]:
             yield Unreadable(where, "not a regular file")
             return
         with path.open("rb") as stream:
-            budget = Budget.for_file(os.fstat(stream.fileno()).st_size)
+            budget = Budget.for_file(os.fstat(stream.fileno()).st_size, archs)
             yield from _stream(stream, where, budget, depth=0)
     except OSError as error:
         yield Unreadable(where, f"cannot be read: {error}")
@@ -107,9 +114,13 @@ def _stream(stream: IO[bytes], where: str, budget: Budget, depth: int) -> Iterat
         except (OSError, ValueError) as error:
             yield Unreadable(where, f"cannot be mapped: {error}")
             return
-        found = None
+        found, seen = None, 0
         for found in images.read(memoryview(mapping), where, budget):
             yield found
+            seen += found.size if isinstance(found, CodeObject) else 0
+            if seen > _KEPT:
+                mapping.madvise(mmap.MADV_DONTNEED)
+                seen = 0
         if found is None:
             library = head.startswith(archives.AR_MAGIC)
             yield NoDeviceCode(where, "static library" if library else "program")
@@ -123,7 +134,7 @@ def _unrecognised(stream: IO[bytes], head: bytes, where: str) -> Iterator[Seen]:
     elif solutions.is_named_so(where):
         reason = solutions.fault(stream, head)
         yield Unreadable(where, reason) if reason else NoDeviceCode(where, "Tensile solutions")
-    elif named := list(images.unrecognised(where)):
+    elif named := list(images.unrecognised(where, is_empty=not head)):
         yield from named
     else:
         yield NoDeviceCode(where, "other")

@@ -15,14 +15,17 @@ MAGIC = b"\x7fELF"
 EM_AMDGPU = 224
 NT_AMDGPU_METADATA = 32
 _PT_LOAD, _PT_NOTE = 1, 4
-_SHT_NOTE, _SHT_NOBITS = 7, 8
+_SHT_STRTAB, _SHT_NOTE, _SHT_NOBITS, _SHT_DYNSYM = 3, 7, 8, 11
 _SHN_XINDEX = 0xFFFF
 # Longer than any section name we look for; bundle ids stand in some of them.
 _LONGEST_NAME = 256
-_SYMBOLS = (".dynsym", ".dynstr")
+_SYMBOLS = {_SHT_DYNSYM: ".dynsym", _SHT_STRTAB: ".dynstr"}
 _STT_FUNC = 2
-# Mangled names of templates run to some thousand characters.
-_LONGEST_SYMBOL = 1 << 16
+# Those of hipBLASLt's largest file take 2 MB.
+_MOST_NAMES = 64 << 20
+# Several names may share their end; all of a table together, each read for itself, stay below this
+# many times the table, or a small file would cost any amount of work.
+_MOST_SHARED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +68,46 @@ class Elf:
 
     def sections(self) -> Iterator[Section]:
         """Yield every section but the first, empty one; nothing when there is no section table."""
-        if self._section_table == 0:
-            return
-        first = self._section_header(0)
-        # Counts above 0xff00 stand in the first header.
-        count = self._section_count or first[5]
-        names_index = self._names_index if self._names_index != _SHN_XINDEX else first[6]
-        part(self.data, self._section_table, count * self._section_size, "the section table")
-        names = self._contents(self._section_header(names_index))
-        for index in range(1, count):
-            header = self._section_header(index)
-            name = bytes(names[header[0] : header[0] + _LONGEST_NAME]).split(b"\0", 1)[0]
-            yield Section(name.decode("ascii", "replace"), header[1], self._contents(header))
+        names = None
+        for header in self._section_headers():
+            names = self._names() if names is None else names
+            yield Section(_name(names, header[0]), header[1], self._contents(header))
 
     def functions(self, wanted: Set[str]) -> dict[str, memoryview]:
         """Return the code of functions in the dynamic symbol table, by their names."""
-        tables = {one.name: one.data for one in self.sections() if one.name in _SYMBOLS}
-        table, names = (tables.get(name, memoryview(b"")) for name in _SYMBOLS)
+        table, texts = self._symbols()
+        if len(texts) > _MOST_NAMES:
+            raise MalformedError(f"the names of symbols take {len(texts)} bytes")
+        names = bytes(texts)
         segments = list(self._loaded())
+        keys = {name.encode(): name for name in wanted}
+        longest = max(map(len, keys), default=0) + 1
+        left = _MOST_SHARED * len(names)
         found = {}
-        for offset in range(0, len(table) - 23, 24) if self.wide else ():
-            name, info = struct.unpack_from(f"{self._order}IB", table, offset)
-            address, size = struct.unpack_from(f"{self._order}QQ", table, offset + 8)
-            if info & 0xF == _STT_FUNC and name < len(names):
-                text = bytes(names[name : name + _LONGEST_SYMBOL]).split(b"\0", 1)[0]
-                name_text = text.decode("ascii", "replace")
-                if name_text in wanted:
-                    found[name_text] = _within(segments, address, size)
+        rows = struct.iter_unpack(f"{self._order}IBBHQQ", table[: len(table) // 24 * 24])
+        for at, info, _, _, address, size in rows if self.wide else ():
+            if info & 0xF == _STT_FUNC and at < len(names):
+                end = names.find(b"\0", at, at + longest)
+                text = names[at : end if end >= 0 else at + longest]
+                left -= len(text)
+                if left < 0:
+                    raise MalformedError("the names of symbols overlap")
+                if (name := keys.get(text)) is not None:
+                    found[name] = _within(segments, address, size)
         return found
+
+    def _symbols(self) -> tuple[memoryview, memoryview]:
+        """Return the dynamic symbol table and its names, empty where there are none."""
+        found = {}
+        names = None
+        for header in self._section_headers():
+            if header[1] in _SYMBOLS:
+                names = self._names() if names is None else names
+                name = _name(names, header[0])
+                if name == _SYMBOLS[header[1]]:
+                    found[name] = self._contents(header)
+        table, texts = (found.get(name, memoryview(b"")) for name in _SYMBOLS.values())
+        return table, texts
 
     def _loaded(self) -> Iterator[tuple[int, memoryview]]:
         """Yield address and bytes of each loaded segment."""
@@ -100,12 +115,32 @@ class Elf:
             if kind == _PT_LOAD and self.wide:
                 yield header[3], part(self.data, header[2], header[5], "a segment")
 
+    def _section_headers(self) -> Iterator[tuple[int, ...]]:
+        """Yield the headers of all sections but the first, whose fields may stand for others."""
+        if self._section_table:
+            count = self._section_count or self._section_header(0)[5]
+            size = self._section_size
+            table = part(self.data, self._section_table, count * size, "the section table")
+            row = self._section_row()
+            for at in range(size, count * size, size):
+                yield row.unpack_from(table, at)
+
     def _section_header(self, index: int) -> tuple[int, ...]:
-        layout = "IIQQQQIIQQ" if self.wide else "IIIIIIIIII"
-        if self._section_size < struct.calcsize(self._order + layout):
-            raise MalformedError(f"section headers of {self._section_size} bytes are too small")
+        row = self._section_row()
         offset = self._section_table + index * self._section_size
-        return self._unpack(layout, offset, f"section header {index}")
+        return row.unpack(part(self.data, offset, row.size, "a section header"))
+
+    def _section_row(self) -> struct.Struct:
+        row = struct.Struct(self._order + ("IIQQQQIIQQ" if self.wide else "IIIIIIIIII"))
+        if self._section_size < row.size:
+            raise MalformedError(f"section headers of {self._section_size} bytes are too small")
+        return row
+
+    def _names(self) -> memoryview:
+        """Return the names of sections. Counts and indexes above 0xff00 stand in the first one."""
+        index = self._names_index
+        index = index if index != _SHN_XINDEX else self._section_header(0)[6]
+        return self._contents(self._section_header(index))
 
     def _contents(self, header: tuple[int, ...]) -> memoryview:
         size = 0 if header[1] == _SHT_NOBITS else header[5]
@@ -123,7 +158,7 @@ class Elf:
             raise MalformedError(f"program headers of {self._segment_size} bytes are too small")
         for index in range(self._segment_count):
             offset = self._segment_table + index * self._segment_size
-            header = self._unpack(layout, offset, f"program header {index}")
+            header = self._unpack(layout, offset, "a program header")
             yield header[0], header
 
     def note_regions(self) -> list[memoryview]:
@@ -132,14 +167,15 @@ class Elf:
         Checks that every loaded segment lies in the image: a cut-off image is not passed.
         """
         regions = []
-        for index, (kind, header) in enumerate(self._segments()):
+        for kind, header in self._segments():
             start, size = (header[2], header[5]) if self.wide else (header[1], header[4])
             if kind in (_PT_LOAD, _PT_NOTE):
-                segment = part(self.data, start, size, f"segment {index}")
+                segment = part(self.data, start, size, "a segment")
                 if kind == _PT_NOTE:
                     regions.append(segment)
         # Walking the table also checks that every section lies in the image.
-        sections = [section.data for section in self.sections() if section.kind == _SHT_NOTE]
+        contents = ((header[1], self._contents(header)) for header in self._section_headers())
+        sections = [data for kind, data in contents if kind == _SHT_NOTE]
         return regions or sections
 
     def notes(self, owner: bytes, kind: int) -> Iterator[memoryview]:
@@ -147,17 +183,27 @@ class Elf:
         regions = self.note_regions()
         if sum(len(region) for region in regions) > len(self.data):
             raise MalformedError("notes overlap")
+        row = struct.Struct(self._order + "III")
+        wanted = owner + b"\0"
         for region in regions:
             offset = 0
             while offset < len(region):
-                header = part(region, offset, 12, "a note header")
-                name_size, size, note_kind = struct.unpack(self._order + "III", header)
-                name = part(region, offset + 12, name_size, "a note's owner")
-                start = offset + 12 + (name_size + 3 & ~3)
-                contents = part(region, start, size, "a note")
-                if note_kind == kind and bytes(name[: len(owner) + 1]) == owner + b"\0":
-                    yield contents
+                if offset + row.size > len(region):
+                    raise MalformedError("a note header is cut off")
+                name_size, size, note_kind = row.unpack_from(region, offset)
+                name = offset + row.size
+                start = name + (name_size + 3 & ~3)
+                if start + size > len(region):
+                    raise MalformedError(f"a note at byte {offset} is cut off")
+                if note_kind == kind and region[name : name + len(wanted)] == wanted:
+                    yield region[start : start + size]
                 offset = start + (size + 3 & ~3)
+
+
+def _name(names: memoryview, at: int) -> str:
+    """Return the text at an offset, up to its NUL."""
+    text = bytes(names[at : at + _LONGEST_NAME]).split(b"\0", 1)[0]
+    return text.decode("ascii", "replace")
 
 
 def _within(segments: list[tuple[int, memoryview]], address: int, size: int) -> memoryview:

@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from strixforge.audit import images
 from strixforge.audit.codeobjects import CodeObject, NoDeviceCode, Unreadable, survey
 from strixforge.audit.images import Seen, printable
-from strixforge.audit.targets import covers
 
 
 @dataclass(slots=True)
@@ -32,16 +31,13 @@ class Files:
 
 
 def collect(paths: Iterable[Path], archs: Collection[str]) -> Files:
-    """Look into files, folders and archives, and keep the kernels of the targets `archs`.
-
-    Kernels of other targets are dropped at once: a library has up to twenty targets.
-    """
+    """Look into files, folders and archives, and read the kernels of the targets `archs`."""
     files: dict[str, File] = {}
     others: Counter[str] = Counter()
     for path in paths:
         top = printable(str(path))
         strip = len(top) + 1 if path.is_dir() else len(top) - len(printable(path.name))
-        for one in survey(path):
+        for one in survey(path, tuple(archs)):
             if isinstance(one, NoDeviceCode):
                 others[one.kind] += 1
                 continue
@@ -50,8 +46,7 @@ def collect(paths: Iterable[Path], archs: Collection[str]) -> Files:
             if isinstance(one, Unreadable):
                 file.unreadable.append(one)
             else:
-                asked = any(covers(one.target, arch) for arch in archs)
-                file.objects.append(one if asked else replace(one, kernels=()))
+                file.objects.append(one)
     return Files(files, dict(sorted(others.items())))
 
 

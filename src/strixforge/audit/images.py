@@ -27,7 +27,8 @@ class CodeObject:
     `where`: path, then `!` and zip or archive member, section, bundle ordinal, bundle entry.
     `target`: what the ELF header states, such as `gfx1151` or `gfx90a:sramecc+:xnack-`.
     `label`: the id of its bundle entry, if it came from a bundle. `size`: bytes of the ELF image.
-    `kernels`: in the order of the metadata; names are mangled, where the language mangles.
+    `kernels`: in the order of the metadata; names are mangled, where the language mangles. None of
+    a target that was not asked for.
     """
 
     where: str
@@ -74,24 +75,32 @@ def read(data: memoryview, where: str, budget: Budget) -> Iterator[Finding]:
             yield from _static_library(data, where, budget)
         elif data[: len(aks2.MAGIC)] == aks2.MAGIC:
             for name, kernel in aks2.members(data, budget):
-                yield _code_object(_device_image(kernel), f"{where}!{printable(name)}", None)
+                yield _code_object(
+                    _device_image(kernel), f"{where}!{printable(name)}", None, budget
+                )
         elif data[: len(elf.MAGIC)] != elf.MAGIC:
             for ordinal, entries in bundles.walk(data, budget):
-                yield from _bundle(entries, f"{where}!{ordinal}")
+                yield from _bundle(entries, f"{where}!{ordinal}", budget)
         else:
             image = elf.Elf(data)
             if image.machine == elf.EM_AMDGPU:
-                yield _code_object(image, where, None)
+                yield _code_object(image, where, None, budget)
             else:
                 yield from _host(image, where, budget)
     except MalformedError as error:
         yield Unreadable(where, str(error))
 
 
-def unrecognised(where: str) -> Iterator[Unreadable]:
+def unrecognised(where: str, *, is_empty: bool) -> Iterator[Unreadable]:
     """Yield `Unreadable` when contents that start with no known magic are named as device code."""
-    if where.lower().endswith(DEVICE_SUFFIXES):
-        yield Unreadable(where, "named as device code, but its format is not known")
+    name = where.lower()
+    if name.endswith(DEVICE_SUFFIXES):
+        if is_empty:
+            yield Unreadable(where, "named as device code, and empty")
+        elif name.endswith(".kpack"):
+            yield Unreadable(where, "a kpack archive: which kernels it holds cannot be read yet")
+        else:
+            yield Unreadable(where, "named as device code, but its format is not known")
 
 
 def _static_library(data: memoryview, where: str, budget: Budget) -> Iterator[Finding]:
@@ -101,7 +110,7 @@ def _static_library(data: memoryview, where: str, budget: Budget) -> Iterator[Fi
         if bytes(member[: len(bundles.PLAIN_MAGIC)]).startswith(_INNER_MAGICS):
             yield from read(member, inner, budget)
         else:
-            yield from unrecognised(inner)
+            yield from unrecognised(inner, is_empty=not len(member))
 
 
 def _host(image: elf.Elf, where: str, budget: Budget) -> Iterator[Finding]:
@@ -120,11 +129,11 @@ def _host(image: elf.Elf, where: str, budget: Budget) -> Iterator[Finding]:
         if section.name.startswith(".hip_fatbin"):
             for ordinal, entries in bundles.walk(section.data, budget):
                 count += 1
-                yield from _bundle(entries, f"{inner}!{ordinal}")
+                yield from _bundle(entries, f"{inner}!{ordinal}", budget)
         elif section.name == ".hipFatBinSegment":
             wrappers += len(section.data)
         else:
-            yield from _other_section(section, where)
+            yield from _other_section(section, where, budget)
     if wrappers != count * _WRAPPER_SIZE:
         yield Unreadable(
             where,
@@ -133,27 +142,27 @@ def _host(image: elf.Elf, where: str, budget: Budget) -> Iterator[Finding]:
         )
 
 
-def _other_section(section: elf.Section, where: str) -> Iterator[Finding]:
+def _other_section(section: elf.Section, where: str, budget: Budget) -> Iterator[Finding]:
     # Objects of `-fgpu-rdc` hold one entry in each such section. Other compilers (SPIR-V) name
     # sections so too.
     label = section.name.removeprefix(_RDC_PREFIX)
     if label != section.name and label.startswith(_OFFLOAD_KINDS):
-        yield _entry(bundles.Entry(label, section.data), where)
+        yield _entry(bundles.Entry(label, section.data), where, budget)
     elif section.name == ".llvm.offloading":
         yield Unreadable(f"{where}!{section.name}", "LLVM offload binaries are not read")
 
 
-def _bundle(entries: Iterator[bundles.Entry], where: str) -> Iterator[Finding]:
+def _bundle(entries: Iterator[bundles.Entry], where: str, budget: Budget) -> Iterator[Finding]:
     for entry in entries:
         if not entry.is_empty_host:
-            yield _entry(entry, where)
+            yield _entry(entry, where, budget)
 
 
-def _entry(entry: bundles.Entry, where: str) -> Finding:
+def _entry(entry: bundles.Entry, where: str, budget: Budget) -> Finding:
     label = printable(entry.label)
     where = f"{where}!{label}"
     try:
-        return _code_object(_device_image(entry.data), where, label)
+        return _code_object(_device_image(entry.data), where, label, budget)
     except MalformedError as error:
         return Unreadable(where, str(error))
 
@@ -167,10 +176,13 @@ def _device_image(data: memoryview) -> elf.Elf:
     return image
 
 
-def _code_object(image: elf.Elf, where: str, label: str | None) -> CodeObject:
+def _code_object(image: elf.Elf, where: str, label: str | None, budget: Budget) -> CodeObject:
     if not (image.wide and image.little_endian):
         raise MalformedError("an AMDGPU ELF that is not 64-bit little-endian")
     target = targets.target_of(image.flags, image.os_abi, image.abi_version)
     if label is not None and not targets.label_agrees(label, target, image.abi_version):
         raise MalformedError(f"the bundle says {label}, its ELF header says {target}")
-    return CodeObject(where, target, label, len(image.data), read_kernels(image, target))
+    archs = budget.archs
+    asked = not archs or any(targets.covers(target, arch) for arch in archs)
+    kernels = read_kernels(image, target) if asked else ()
+    return CodeObject(where, target, label, len(image.data), kernels)
