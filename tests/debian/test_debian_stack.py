@@ -109,6 +109,22 @@ def test_in_its_own_root_the_libraries_load_and_find_no_gpu(root: Path, wheelhou
     assert said.count("GPUs: 0") == 2, said
 
 
+def test_a_python_of_another_minor_version_is_refused_by_name(root: Path) -> None:
+    """The demo's wheels are for the host's Python; the one that is there is the root's, 3.13."""
+    done = subprocess.run([HOME / "doit", "stack=demo", "wheelhouse"], env=clean_environment())
+    assert done.returncode == 0
+    demo = HOME / "build" / "wheelhouse" / "demo"
+    needed = json.loads((demo / "manifest.json").read_text())["python"]
+    if needed == "3.13":
+        pytest.skip("the host's Python is of the root's version")
+    said = in_root(root, "/wheelhouse/install.sh /tmp/p 2>&1 || echo ended with $?; ls /tmp",
+                   {"/wheelhouse": demo})  # fmt: skip
+    assert f"these wheels need CPython {needed}, and" in said
+    assert "CPython 3.13." in said
+    assert f"STRIXFORGE_PYTHON=/path/to/python{needed} /wheelhouse/install.sh /tmp/p" in said
+    assert said.endswith("ended with 3\n"), said
+
+
 def test_another_user_in_the_other_sandbox_gets_the_same_bytes(
     wheelhouse: Path, tmp_path: Path
 ) -> None:
