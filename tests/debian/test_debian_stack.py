@@ -39,6 +39,12 @@ def test_the_stack_reproduces_byte_for_byte(wheelhouse: Path) -> None:
     assert names == dict.fromkeys(("hip_runtime", "wmma_gemm", "device_sort"), "identical")
 
 
+def test_the_stack_passes_the_audit_and_is_verified(wheelhouse: Path) -> None:
+    assert f"verify               {wheelhouse}" in (said := doit("verify"))
+    assert "agree" in said
+    assert "147 kernels for gfx1151" in doit("audit")
+
+
 def test_every_hip_code_object_is_for_gfx1151(wheelhouse: Path) -> None:
     for wheel in ("wmma_gemm", "device_sort"):
         (path,) = (wheelhouse / "wheels").glob(f"{wheel}-*.whl")
