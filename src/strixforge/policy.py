@@ -28,14 +28,17 @@ from strixforge.toolchain.identity import versions as versions_of
 class Policy:
     """The rules, and the lock that alternatives are taken from."""
 
-    def __init__(self, rules: Rules, file: Path, lock: Lock) -> None:
-        """Keep the rules; `file` is named in refusals."""
+    def __init__(
+        self, rules: Rules, file: Path, lock: Lock, today: dt.date | None = None
+    ) -> None:
+        """Keep the rules; `file` is named in refusals, `today` is what they expire by: UTC's."""
         self.rules = rules
         self._rules = rules.releases
         self._hosts = rules.hosts
         self._combinations = rules.combinations
         self._file = file
         self._lock = lock
+        self._today = today or dt.datetime.now(dt.UTC).date()
 
     def check(self, evidence: Iterable[Evidence]) -> list[str]:
         """Return warnings. Raises PolicyError for the first evidence that a rule refuses."""
@@ -111,11 +114,10 @@ class Policy:
         """Return warnings for the stack's combinations, and the refusal where there is one."""
         warnings: list[str] = []
         refusal: PolicyError | None = None
-        today = dt.datetime.now(dt.UTC).date()
         for one in self.applying(versions, arch, host):
             if one.verdict == "good":
                 continue
-            old = f"; to be looked at again since {one.expires}" if one.expired(today) else ""
+            old = f"; to be looked at again since {one.expires}" if one.expired(self._today) else ""
             if one.verdict == "refuse" and not old:
                 refusal = refusal or PolicyError(
                     f"this combination does not work: {one.id}.",

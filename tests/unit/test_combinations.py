@@ -23,8 +23,9 @@ WHOLE = {
     "pins": ["pytorch>=2.12"],
 }
 VERSIONS = {"pytorch": "2.12.1", "rocm": "6.4.4"}
-YESTERDAY = (dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)).isoformat()
-TODAY = dt.datetime.now(dt.UTC).date().isoformat()
+DAY = dt.date(2026, 11, 28)
+YESTERDAY = (DAY - dt.timedelta(days=1)).isoformat()
+TODAY = DAY.isoformat()
 
 
 def written(home: Home, *combinations: dict[str, Any]) -> Path:
@@ -39,7 +40,7 @@ def policy(home: Home, *combinations: dict[str, Any]) -> Policy:
     file = written(home, *combinations)
     if "[[stack.main.pin]]" not in home.lock_file.read_text():
         home.pin("pytorch", "2.12.1")
-    return Policy(load_policy(file), file, home.lock())
+    return Policy(load_policy(file), file, home.lock(), DAY)
 
 
 def machine(
