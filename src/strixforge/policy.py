@@ -28,9 +28,7 @@ from strixforge.toolchain.identity import versions as versions_of
 class Policy:
     """The rules, and the lock that alternatives are taken from."""
 
-    def __init__(
-        self, rules: Rules, file: Path, lock: Lock, today: dt.date | None = None
-    ) -> None:
+    def __init__(self, rules: Rules, file: Path, lock: Lock, today: dt.date | None = None) -> None:
         """Keep the rules; `file` is named in refusals, `today` is what they expire by: UTC's."""
         self.rules = rules
         self._rules = rules.releases

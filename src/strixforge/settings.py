@@ -27,6 +27,10 @@ VARIABLES = {
     "sign_with": "your private key: wheelhouse and bundle are signed with it",
     "signed_by": "a public key that you trust: verify asks for its signature",
     "only": "the one component that reproduce builds again, instead of all",
+    "channel": "where nightly and releases look for releases: a name of channels.toml",
+    "release": "the release that promote takes instead of the lock's",
+    "unattended": "what nightly_install writes: systemd, or github",
+    "then": "a command that nightly runs at its end, by sh",
     "target": "where what is built will run: here, or elsewhere",
     "fit": "whether memory and disk must do by what is known: checked, or unchecked",
     "mirror": "address of a Debian or Ubuntu mirror, instead of those that apt is told to use",
@@ -66,6 +70,14 @@ class Settings:
     """A public key in PEM."""
     only: str
     """The component that reproduce builds again, or an empty text for all."""
+    channel: str
+    """A channel of channels.toml; an empty text where the stack names none."""
+    release: str
+    """A version of TheRock, or an empty text."""
+    then: str
+    """A command for sh, or an empty text."""
+    unattended: str
+    """systemd, or github."""
     unchecked: bool
     """Builds are begun whatever is known of the memory and disk that they need."""
     elsewhere: bool
@@ -79,6 +91,18 @@ class Settings:
     def build(self) -> Path:
         """The output folder."""
         return self.home / "build"
+
+    def carried(self, store: Path, cache: Path) -> dict[str, str]:
+        """Return the variables of a run in another folder that builds the same stack."""
+        return {
+            "stack": self.stack,
+            "arch": self.arch,
+            "root": self.root,
+            "store": str(store),
+            "cache": str(cache),
+            "target": "elsewhere" if self.elsewhere else "here",
+            "fit": "unchecked" if self.unchecked else "checked",
+        }
 
     def words(self) -> str:
         """Return the variables to repeat in a command that is shown to the user."""
@@ -144,6 +168,10 @@ def read_settings(
         sign_with=_folder("sign_with", values["sign_with"], here),
         signed_by=_folder("signed_by", values["signed_by"], here),
         only=_only(values["only"], components),
+        channel=values["channel"] or stack.channel,
+        release=values["release"],
+        then=values["then"],
+        unattended=_unattended(values["unattended"] or "systemd"),
         unchecked=_choice("fit", values["fit"] or "checked", "checked", "unchecked"),
         elsewhere=_choice("target", values["target"] or "here", "here", "elsewhere"),
         versions=versions,
@@ -164,6 +192,16 @@ def _sandbox(text: str) -> str:
             where="sandbox",
             cause="Without a sandbox nothing is built.",
             fix="sandbox=auto, bwrap or unshare",
+        )
+    return text
+
+
+def _unattended(text: str) -> str:
+    if text not in ("systemd", "github"):
+        raise UsageError(
+            f"nights cannot be started by '{text}'.",
+            where="unattended",
+            fix="unattended=systemd or github",
         )
     return text
 

@@ -21,10 +21,13 @@ from strixforge.actions import (
     collecting,
     devices,
     fetching,
+    freeing,
     locking,
+    nights,
     planning,
     preflight,
     preparing,
+    releases,
     reproducing,
     upkeep,
     verifying,
@@ -180,6 +183,13 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
     yield _reproduce(ws)
     summary = "what device code is in the wheelhouse, or in path="
     yield _simple("audit", summary, ws, auditing.audit)
+    summary = "what TheRock has released for the GPU, and what the policy says of it"
+    yield _simple("releases", summary, ws, releases.releases)
+    summary = "try the newest release of the channel, and promote it if it passes"
+    yield _simple("nightly", summary, ws, nights.nightly)
+    summary = "promote the stack as the lock has it, or release="
+    yield _simple("promote", summary, ws, nights.promote)
+    yield _simple("rollback", "go back to what was promoted before", ws, nights.rollback)
     summary = "download what the wheelhouse takes from the index, and say what it comes to"
     yield _simple("fetch_runtime", summary, ws, fetching.report_runtime)
     for name, component in ws.plan.components.items():
@@ -194,6 +204,8 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
             continue
         summary = f"a shell in the sandbox of {name}, where its build stopped"
         yield _simple(f"shell_{name}", summary, ws, building.shell, name, task_dep=fetch + needs)
+    summary = "free the disk of what neither lock nor promoted stacks need"
+    yield _simple("gc", summary, ws, freeing.gc)
     yield from _for_developers(ws)
     summary = "check store, wheelhouse and bundle, or a bundle at path="
     yield _simple("verify", summary, ws, verifying.verify)

@@ -51,14 +51,14 @@ class Workspace:
         self.lock = lock
         self.policy = policy
         self.plan = plan
-        self.cache = Cache(settings.cache)
+        self.store = Store(settings.store)
+        self.cache = Cache(settings.cache, self.store.mirror)
         self.site = Site(
             home=settings.home,
             cache=self.cache,
             repositories=lock.repositories,
             mirrors=settings.mirrors,
         )
-        self.store = Store(settings.store)
         self.forge_lock = threading.Lock()
         """Held while a component builds: one at a time, with all jobs."""
         self._refusal: PolicyError | None = None

@@ -35,7 +35,7 @@ def build(ws: Workspace, name: str) -> None:
     key = status.key
     place = ws.settings.store / "locks" / key
     wait = functools.partial(BOARD.say, name, "another run is building it; waiting")
-    with exclusive(place, wait):
+    with exclusive(place, wait), ws.store.used():
         status = ws.status(name)
         if status.record is not None:
             ws.check_toolchain(name, ws.store.tree(status.record.output))
@@ -44,7 +44,7 @@ def build(ws: Workspace, name: str) -> None:
             return
         ws.store.clear_staging(key)
         record = _build(ws, name)
-    ws.write_state(name, record)
+        ws.write_state(name, record)
     BOARD.say(name, f"done in {record.notes['seconds']} s ({record.output[:12]}…)")
 
 

@@ -21,10 +21,10 @@ from strixforge.model.errors import (
     UsageError,
 )
 from strixforge.model.loading import nearest
-from strixforge.model.pins import LocalPin
 from strixforge.model.recipe_files import component_names
 from strixforge.model.sizes import size_text
 from strixforge.plan.forecast import costs
+from strixforge.project_copy import local_sources
 from strixforge.store.lock import exclusive
 from strixforge.store.store import Record
 from strixforge.ui.board import BOARD
@@ -151,9 +151,7 @@ def _built_again(ws: Workspace, records: dict[str, Record]) -> list[str]:
 def _lay_out(ws: Workspace, place: "Place", records: dict[str, Record], again: list[str]) -> None:
     from strixforge.reproduce import place as places
 
-    pins = [component.pin for component in ws.plan.components.values()]
-    sources = [pin.path for pin in pins if isinstance(pin, LocalPin)]
-    places.lay_out(place, ws.settings.home, sources, ws.settings.cache)
+    places.lay_out(place, ws.settings.home, local_sources(ws.plan), ws.settings.cache)
     for name, record in records.items():
         if name not in again:
             places.lend(place, ws.store, record)
@@ -193,16 +191,7 @@ def _build(ws: Workspace, place: "Place", second: "Second", again: list[str]) ->
     from strixforge.reproduce.second import run
 
     settings, only = ws.settings, ws.settings.only
-    variables = {
-        "stack": settings.stack,
-        "arch": settings.arch,
-        "root": settings.root,
-        "store": str(place.store.root),
-        "cache": str(place.cache),
-        "target": "elsewhere" if settings.elsewhere else "here",
-        "fit": "unchecked" if settings.unchecked else "checked",
-        **settings.versions,
-    }
+    variables = {**settings.carried(place.store.root, place.cache), **settings.versions}
     names = set(again)
 
     def show(line: str) -> None:

@@ -50,6 +50,18 @@ def collect(paths: Iterable[Path], archs: Collection[str]) -> Files:
     return Files(files, dict(sorted(others.items())))
 
 
+def without_kpack(found: Files) -> tuple[Files, int]:
+    """Return the same without what is unreadable because it is a kpack archive, and how many."""
+    files: dict[str, File] = {}
+    count = 0
+    for name, file in found.files.items():
+        other = [one for one in file.unreadable if one.reason != images.KPACK]
+        count += len(file.unreadable) - len(other)
+        if file.objects or other:
+            files[name] = File(file.below, file.objects, other)
+    return Files(files, found.others), count
+
+
 def _file_of(one: Seen, path: str) -> str:
     """Return the file that something was found in: sections and bundle entries are left off."""
     parts = one.where[len(path) :].split("!")

@@ -11,6 +11,8 @@ _INNER_MAGICS = (elf.MAGIC, bundles.PLAIN_MAGIC, bundles.COMPRESSED_MAGIC)
 MAGICS = (*_INNER_MAGICS, archives.AR_MAGIC, aks2.MAGIC)
 # Names under which device code is shipped; with contents we do not know they are a finding.
 DEVICE_SUFFIXES = (".hsaco", ".co", ".kpack", ".aks2")
+KPACK = "a kpack archive: which kernels it holds cannot be read yet"
+"""Why an archive of newer releases of TheRock is unreadable."""
 # One wrapper for each bundle: magic, version, bundle, unused; llvm/llvm-project,
 # clang/lib/CodeGen/CGCUDANV.cpp, `makeModuleCtorFunction`. The sizes were checked on real files.
 _WRAPPER_SIZE = 24
@@ -98,7 +100,7 @@ def unrecognised(where: str, *, is_empty: bool) -> Iterator[Unreadable]:
         if is_empty:
             yield Unreadable(where, "named as device code, and empty")
         elif name.endswith(".kpack"):
-            yield Unreadable(where, "a kpack archive: which kernels it holds cannot be read yet")
+            yield Unreadable(where, KPACK)
         else:
             yield Unreadable(where, "named as device code, but its format is not known")
 

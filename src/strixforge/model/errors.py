@@ -155,8 +155,29 @@ class NotReproducibleError(StrixforgeError):
     title = "Not reproducible"
 
 
+class DiscoveryError(StrixforgeError):
+    """An index of releases cannot be reached, or is none."""
+
+    exit_code = 27
+    title = "No releases"
+
+
+class QuarantinedError(StrixforgeError):
+    """A night's candidate did not pass; what was promoted before stays as it was."""
+
+    exit_code = 28
+    title = "Quarantined"
+
+
 class InterruptedRunError(StrixforgeError):
     """The run was stopped by Ctrl-C or SIGTERM."""
 
     exit_code = 130
     title = "Stopped"
+
+
+def class_of(exit_code: int) -> type[StrixforgeError] | None:
+    """Return the class of errors with an exit code, or None where it is none of ours."""
+    kinds = [one for one in globals().values() if isinstance(one, type)]
+    known = [one for one in kinds if issubclass(one, StrixforgeError)]
+    return next((one for one in reversed(known) if one.exit_code == exit_code), None)

@@ -28,6 +28,8 @@ class Stack(msgspec.Struct, frozen=True):
     """The file system its builds see: `host`, or the component of a [[root]]."""
     allow_expired: str = ""
     """Why signed indexes past their Valid-Until are accepted; empty where they are not."""
+    channel: str = ""
+    """The channel of channels.toml that `nightly` follows; empty where it follows none."""
 
     def choose(self, versions: dict[str, str], *, file: Path) -> dict[str, Pin]:
         """Return one pin for each component; `versions` overrides the first one.
@@ -110,6 +112,7 @@ class _RawStack(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     pin: list[Any]
     root: str = HOST
     allow_expired: str = ""
+    channel: str = ""
 
 
 class _RawLock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -157,6 +160,7 @@ def _load_stack(name: str, table: Any, repositories: dict[str, Repository], path
         pins=tuple(pins),
         root=raw.root,
         allow_expired=raw.allow_expired.strip(),
+        channel=raw.channel,
     )
 
 

@@ -61,6 +61,7 @@ RESERVED = frozenset(
             "beside",
             "build",
             "cache",
+            "channel",
             "cmake",
             "compare",
             "env",
@@ -71,6 +72,7 @@ RESERVED = frozenset(
             "only",
             "path",
             "out",
+            "release",
             "root",
         ),
         *(
@@ -82,6 +84,8 @@ RESERVED = frozenset(
             "stack",
             "store",
             "target",
+            "then",
+            "unattended",
             "wheelhouse",
         ),
     )

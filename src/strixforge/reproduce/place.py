@@ -7,20 +7,16 @@ home/     empty
 """
 
 import json
-import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from strixforge.forge.prepare import remove_tree
-from strixforge.model.errors import HostError
+from strixforge.project_copy import copy_project
 from strixforge.store.store import Record, Store
 
-_FILES = ("dodo.py", "toolchain.lock", "policy.toml")
-_FOLDERS = ("recipes", "patches", "locks")
 # Not ccache: what the first build compiled must not come back.
 _DOWNLOADS = ("sha256", "git", "listings", "host", "toolchains", "partial", "locks")
 
@@ -69,46 +65,10 @@ def lay_out(place: Place, home: Path, sources: Iterable[str], cache: Path) -> No
     _remove(place.root.parent)  # of an earlier run, with what was said of its differences
     for folder in (place.project, place.home, place.cache, place.store.root):
         folder.mkdir(parents=True)
-    for name in _FILES:
-        shutil.copy2(home / name, place.project / name)
-    for name in _FOLDERS:
-        if (home / name).is_dir():
-            shutil.copytree(home / name, place.project / name, symlinks=True)
-    _copy_tracked(home, place.project, sorted(set(sources)))
+    copy_project(home, place.project, sources)
     for name in _DOWNLOADS:
         (cache / name).mkdir(parents=True, exist_ok=True)
         (place.cache / name).symlink_to((cache / name).resolve())
-
-
-def _copy_tracked(home: Path, project: Path, folders: list[str]) -> None:
-    """Copy the files that git tracks in some folders, and let a git of the copy track them."""
-    _git(project, "init", "--quiet", "--template=")
-    if not folders:
-        return
-    listed = _git(home, "ls-files", "-z", "--", *folders)
-    names = [name for name in listed.split("\0") if name and os.path.lexists(home / name)]
-    for name in names:
-        target = project / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(home / name, target, follow_symlinks=False)
-    _git(project, "update-index", "--add", "-z", "--stdin", given="\0".join(names))
-
-
-def _git(folder: Path, *words: str, given: str = "") -> str:
-    environment = {key: text for key, text in os.environ.items() if not key.startswith("GIT_")}
-    done = subprocess.run(
-        ["git", "-C", str(folder), "-c", "safe.directory=*", *words],
-        env=environment,
-        input=given.encode(errors="surrogateescape"),
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        raise HostError(
-            f"git {words[0]} failed: {done.stderr.decode(errors='replace').strip()}",
-            where=str(folder),
-        )
-    return os.fsdecode(done.stdout)
 
 
 def lend(place: Place, store: Store, record: Record) -> None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from strixforge.forge import runner
-from strixforge.model import errors
-from strixforge.model.errors import HostError, InterruptedRunError, StepError, StrixforgeError
+from strixforge.model.errors import HostError, InterruptedRunError, StepError, class_of
 from strixforge.reproduce.circumstances import Circumstance, elsewhere, measured, sandbox_works
 from strixforge.reproduce.circumstances import Elsewhere as _Elsewhere
 from strixforge.reproduce.place import Place
@@ -98,16 +97,9 @@ def run(
     if runner.stopped():
         raise InterruptedRunError("the run was stopped.")
     if outcome.code:
-        raise _kind(outcome.code)(
+        raise (class_of(outcome.code) or StepError)(
             "the build in other circumstances failed; the first one did not.",
             where="\n".join([f"log: {log}", *(line for line in lines if line.strip())]),
             cause="It depends on one of them, or something went wrong meanwhile.",
             fix=f"Look at {project}; the next reproduce removes it.",
         )
-
-
-def _kind(code: int) -> type[StrixforgeError]:
-    """Return the class of errors with that exit code."""
-    kinds = [one for one in vars(errors).values() if isinstance(one, type)]
-    known = [one for one in kinds if issubclass(one, StrixforgeError) and one.exit_code == code]
-    return known[-1] if known else StepError

@@ -15,17 +15,23 @@ from strixforge.model.errors import IntegrityError
 class Cache:
     """Files under `<root>/sha256/<hash>/<file name>`; unfinished downloads in `<root>/partial`."""
 
-    def __init__(self, root: Path) -> None:
-        """Make no folder yet: a plan reads only."""
+    def __init__(self, root: Path, mirror: Path | None = None) -> None:
+        """Make no folder yet: a plan reads only.
+
+        `mirror` is a folder of the same form that is only read: what is not here may be there.
+        """
         self.root = root
+        self._mirror = mirror
 
     def find(self, sha256: str) -> Path | None:
         """Return the cached file of that hash, not yet verified, or None."""
-        folder = self._folder(sha256)
-        try:
-            return next(folder.iterdir(), None)
-        except FileNotFoundError:
-            return None
+        for root in (self.root, self._mirror):
+            if root is not None:
+                try:
+                    return next((root / "sha256" / sha256).iterdir(), None)
+                except FileNotFoundError:
+                    continue
+        return None
 
     def verified(self, sha256: str, *, what: str) -> Path:
         """Return the cached file after hashing it.
@@ -49,6 +55,23 @@ class Cache:
                 fix=f"rm -r '{path.parent}' && ./doit fetch",
             )
         return path
+
+    def keep(self, sha256: str) -> None:
+        """Put a file into the mirror too, by a hard link where that can be."""
+        source = self.root / "sha256" / sha256
+        if self._mirror is None or not source.is_dir():
+            return
+        target = self._mirror / "sha256" / sha256
+        if target.exists():
+            return
+        staged = target.with_name(f".{sha256}.{os.getpid()}")
+        staged.mkdir(parents=True)
+        for file in source.iterdir():
+            try:
+                os.link(file, staged / file.name)
+            except OSError:  # another file system
+                shutil.copy2(file, staged / file.name)
+        staged.rename(target)
 
     def add(self, partial: Path, sha256: str, name: str) -> Path:
         """Move a finished, verified download into its place, atomically."""

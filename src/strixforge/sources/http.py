@@ -71,31 +71,41 @@ def download(
     IntegrityError when it gives other bytes.
     """
     with cache.locked(sha256):
-        found = cache.find(sha256)
-        if found is not None and file_sha256(found) == sha256:
-            return found
-        if found is not None:
+        while (found := cache.find(sha256)) is not None:  # here, then in the mirror
+            if file_sha256(found) == sha256:
+                return found
             found.unlink()
             found.parent.rmdir()
         if urlsplit(url).scheme == "file":
             return _copy(url, sha256, cache, what=what)
         partial = cache.partial(sha256)
-        fruitless = 0
         while True:
-            had = _size(partial)
-            try:
-                _receive(url, partial, progress, verify=verify)
-            except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-                fruitless = 0 if _size(partial) >= had + _CHUNK else fruitless + 1
-                if fruitless == _ATTEMPTS or _is_final(error):
-                    raise _not_fetched(url, what, error) from None
-                continue
+            resumed = _arrive(url, partial, progress, what=what, verify=verify)
             got = file_sha256(partial)
             if got == sha256:
                 return cache.add(partial, sha256, file_name(url))
             partial.unlink()
-            if not had:
+            if not resumed:
                 raise _wrong_bytes(url, what, sha256, got)
+
+
+def _arrive(url: str, partial: Path, progress: Progress, *, what: str, verify: str | bool) -> bool:
+    """Receive all of a file, going on where a connection ended. Say whether any of it was resumed.
+
+    Raises FetchError when several tries in a row brought nothing new.
+    """
+    fruitless, resumed = 0, False
+    while True:
+        had = _size(partial)
+        resumed = resumed or had > 0
+        try:
+            _receive(url, partial, progress, verify=verify)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+            fruitless = 0 if _size(partial) >= had + _CHUNK else fruitless + 1
+            if fruitless == _ATTEMPTS or _is_final(error):
+                raise _not_fetched(url, what, error) from None
+        else:
+            return resumed
 
 
 def first_download(url: str, cache: Cache, progress: Progress, *, what: str) -> str:
@@ -105,17 +115,13 @@ def first_download(url: str, cache: Cache, progress: Progress, *, what: str) -> 
     """
     partial = cache.partial(hashlib.sha256(url.encode()).hexdigest())
     partial.unlink(missing_ok=True)
-    try:
-        if urlsplit(url).scheme == "file":
+    if urlsplit(url).scheme == "file":
+        try:
             shutil.copyfile(unquote(urlsplit(url).path), partial)
-        else:
-            _receive(url, partial, progress, verify=True)
-    except (OSError, ValueError) as error:
-        if isinstance(error, requests.RequestException):
-            raise _not_fetched(url, what, error) from None
-        raise _not_read(url, what, error) from None
-    except urllib3.exceptions.HTTPError as error:
-        raise _not_fetched(url, what, error) from None
+        except (OSError, ValueError) as error:
+            raise _not_read(url, what, error) from None
+    else:
+        _arrive(url, partial, progress, what=what, verify=True)
     sha256 = file_sha256(partial)
     cache.add(partial, sha256, file_name(url))
     return sha256

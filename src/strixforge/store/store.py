@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import tempfile
 import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from typing import Any
 from strixforge.model.digests import canonical, document_digest
 from strixforge.model.errors import GateError, HostError, IntegrityError
 from strixforge.plan.keys import KeyDocument
+from strixforge.store.lock import exclusive, shared
 from strixforge.store.tree import Manifest, first_difference, normalise, scan, tree_digest
 
 
@@ -41,6 +44,19 @@ class Store:
     def __init__(self, root: Path) -> None:
         """Make no folder yet: a plan reads only."""
         self.root = root
+
+    @property
+    def mirror(self) -> Path:
+        """The downloads that promoted stacks were made from: hosts prune what they had."""
+        return self.root / "mirror"
+
+    def used(self) -> AbstractContextManager[None]:
+        """Hold the store while something is added to it that nothing leads to yet."""
+        return shared(self.root / "use.lock", lambda: None)
+
+    def unused(self, on_wait: Callable[[], None]) -> AbstractContextManager[None]:
+        """Hold the store while things are removed from it; waits for those that add."""
+        return exclusive(self.root / "use.lock", on_wait)
 
     def record(self, key: str) -> Record | None:
         """Return the record of a key, or None. Raises IntegrityError when it was damaged."""

@@ -20,6 +20,7 @@ from strixforge.model.policy import Evidence
 _HIP_LIBRARY = re.compile(r"libamdhip64\.so\.(?P<hip>[0-9]+\.[0-9]+)\.(?P<packed>[0-9]{5,6})")
 _CORE_LIBRARY = re.compile(r"librocm-core\.so\.[0-9]+\.[0-9]+\.(?P<packed>[0-9]{5,6})")
 _HEADER = re.compile(r"#define\s+(?:ROCM|HIP)_VERSION_(MAJOR|MINOR|PATCH)\s+([0-9]{1,9})\b")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _MAX_TEXT = 1 << 20  # bytes; the largest manifest seen has 30 kB
 
 
@@ -46,6 +47,22 @@ def versions(root: Path) -> list[Evidence]:
     if _is_there(root / "include/hip/hip_version.h"):
         found += _in_header(root / "include/hip/hip_version.h", "hip")
     return found
+
+
+def manifest_commit(root: Path) -> str:
+    """Return the commit of TheRock that the manifest of a release names, or an empty text.
+
+    Raises PolicyError for a manifest that cannot be read.
+    """
+    path = root / "share" / "therock" / "therock_manifest.json"
+    if not _is_there(path):
+        return ""
+    try:
+        content = json.loads(_read(path))
+    except (ValueError, RecursionError):
+        raise _unreadable(path, "it is not JSON") from None
+    commit = content.get("the_rock_commit") if isinstance(content, dict) else None
+    return commit if isinstance(commit, str) and _COMMIT.fullmatch(commit) else ""
 
 
 def unpacked(number: str) -> str:

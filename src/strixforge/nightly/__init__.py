@@ -1,0 +1,1 @@
+"""Following TheRock: which releases there are, trying one, keeping what was proved, going back."""
