@@ -1,8 +1,10 @@
 """Following TheRock, through the command line: real HTTP, real builds of a tiny stack."""
 
+import contextlib
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -282,3 +284,25 @@ def test_releases_shows_what_there_is(followed: Nights) -> None:
     assert "refused" in refused
     followed.project.doit("releases").check(11, "stack tiny follows no channel")
     followed.project.doit("channel=nigthly", "releases").check(11, "Did you mean 'nightly'")
+
+
+@pytest.mark.slow
+def test_a_rollback_that_is_killed_is_finished_or_never_begun(followed: Nights) -> None:
+    first = followed.bytes_of()
+    followed.publish(SECOND, objects={"gemm.hsaco": code_object(vgpr_count=90)})
+    followed.doit("nightly").check(0)
+    second = followed.bytes_of()
+    for step in range(12):
+        with followed.project.started("channel=nightly", "rollback") as run:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                run.process.wait(0.15 + 0.03 * step)
+            run.kill_group()
+        now = {FIRST: first, SECOND: second}[followed.promoted()]
+        assert followed.bytes_of() == now
+        followed.doit("nightly").check(0)  # finishes what was begun
+        backs = followed.verdicts().count((SECOND, "rolled back"))
+        assert backs == (followed.promoted() == FIRST)
+        if followed.promoted() == FIRST:
+            break
+    else:
+        pytest.fail("no rollback came to its end")
