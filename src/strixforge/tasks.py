@@ -22,6 +22,7 @@ from strixforge.actions import (
     devices,
     fetching,
     freeing,
+    installing,
     locking,
     nights,
     planning,
@@ -204,6 +205,8 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
             continue
         summary = f"a shell in the sandbox of {name}, where its build stopped"
         yield _simple(f"shell_{name}", summary, ws, building.shell, name, task_dep=fetch + needs)
+    summary = "write what makes nights run by themselves: a systemd timer, or a workflow"
+    yield _simple("nightly_install", summary, ws, installing.install_nights)
     summary = "free the disk of what neither lock nor promoted stacks need"
     yield _simple("gc", summary, ws, freeing.gc)
     yield from _for_developers(ws)

@@ -78,6 +78,8 @@ def _words(ws: Workspace) -> tuple[str, ...]:
     names = (*VARIABLES, *ws.plan.components)
     exported = {name: os.environ.get(f"STRIXFORGE_{name.upper()}", "") for name in names}
     given = {name: text for name, text in exported.items() if text} | settings.given
+    for name in ("stack", "unattended"):
+        given.pop(name, None)
     folders = {
         "store": settings.store,
         "cache": settings.cache,
@@ -88,13 +90,8 @@ def _words(ws: Workspace) -> tuple[str, ...]:
         "signed_by": settings.signed_by,
     }
     absolute = {name: str(path) for name, path in folders.items() if path and name in given}
-    night = {**given, **absolute, "stack": settings.stack}
-    night.pop("unattended", None)
-    return tuple(f"{name}={text}" for name, text in sorted(night.items(), key=_stack_first))
-
-
-def _stack_first(variable: tuple[str, str]) -> bool:
-    return variable[0] != "stack"
+    night = {"stack": settings.stack, **given, **absolute}
+    return tuple(f"{name}={text}" for name, text in night.items())
 
 
 def _config_home() -> Path:

@@ -68,6 +68,8 @@ class _Trial:
         chosen["sandbox"] = settings.sandbox
         if settings.jobs is not None:
             chosen["jobs"] = str(settings.jobs)
+        if settings.sign_with is not None:
+            chosen["sign_with"] = str(settings.sign_with)
         if settings.mirrors:
             chosen["mirror"] = " ".join(settings.mirrors)
         return chosen
