@@ -90,23 +90,23 @@ def test_where_no_pin_fits_the_release_is_refused_with_the_source(rock: Home) ->
     assert error.exit_code == 12
     assert error.what == f"no pins of the lock go with release {RELEASE}: set new."
     assert error.where == f"{rock.lock_file}: together (new)"
-    assert error.cause == "It asks for lib>=4, and 1.0 is pinned.\nsource: a page of new"
+    assert error.cause == "It asks for lib>=4; chosen: lib 1.0.\nsource: a page of new"
     assert error.fix
 
 
 def test_a_set_that_asks_for_another_release_refuses_this_one(rock: Home) -> None:
     rock.pin("rock", "7.14.0")
-    together(rock, "old", "lib==1.*", "rock<8")
+    together(rock, "old", "app==5.*", "rock<8")
     with pytest.raises(PolicyError, match="set old") as caught:
         moved(rock)
-    assert f"rock<8, and {RELEASE} is pinned" in caught.value.cause
+    assert f"rock<8; chosen: rock {RELEASE}" in caught.value.cause
 
 
 @pytest.mark.parametrize(
     ("first", "second"),
     [
         (("rock==10.1.*", "lib>=2"), ("rock==10.1.*", "lib<2")),
-        (("lib==2.*", "app<6"), ("lib==2.*", "app>=6")),
+        (("lib>=2", "app<6"), ("lib>=2", "app>=6")),
     ],
 )
 def test_sets_that_contradict_each_other_end_in_a_refusal(
@@ -118,6 +118,20 @@ def test_sets_that_contradict_each_other_end_in_a_refusal(
     together(rock, "two", *second)
     with pytest.raises(PolicyError, match=f"release {RELEASE}: set (start|one|two)"):
         moved(rock)
+
+
+def test_another_pin_may_be_neither_the_first_nor_the_last(home: Home) -> None:
+    home.pin("rock", "7.14.1")
+    for version in ("1.0", "3.0", "2.0"):
+        home.pin("lib", version)
+    together(home, "new", "rock>=8", "lib>1", "lib<3")
+    assert moved(home) == {"rock": RELEASE, "lib": "2.0"}
+
+
+def test_a_set_that_another_choice_makes_moot_refuses_nothing(rock: Home) -> None:
+    together(rock, "old", "lib==1.*", "rock<8")
+    together(rock, "new", "rock>=8", "lib>=2")
+    assert moved(rock)["lib"] == "2.0"
 
 
 LOCK = f"""\
@@ -229,6 +243,14 @@ def test_other_choices_are_dropped_and_the_chosen_are_first(candidate: Candidate
     ]
     chosen = stack.choose({}, file=candidate.project)
     assert {name: pin.version for name, pin in chosen.items()} == versions
+
+
+def test_a_release_that_is_a_choice_already_is_pinned_once(candidate: Candidate) -> None:
+    again = Candidate("7.14.0", candidate.folder)
+    pins = written(again, {"rock": "7.14.0", "lib": "2.0", "app": "5.0"}).stack("main").pins
+    assert [one.version for one in pins] == ["7.14.0", "2.0", "5.0"]
+    assert isinstance(pins[0], ArchivePin)
+    assert pins[0].url == ARCHIVE.url
 
 
 def test_components_that_nobody_chose_keep_their_pins(candidate: Candidate) -> None:

@@ -80,6 +80,11 @@ def test_an_address_of_another_form_is_told_what_to_write(tmp_path: Path) -> Non
     assert caught.value.fix == "Write an https, http or file address."
 
 
+def test_an_address_that_cannot_be_taken_apart_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the address is not valid"):
+        load_channels(channels(tmp_path, GOOD | {"index": '"http://[::1/t/"'}))
+
+
 def test_two_of_the_same_name_are_refused(tmp_path: Path) -> None:
     file = channels(tmp_path, GOOD, GOOD | {"name": '"b"'}, GOOD)
     with pytest.raises(DataError) as caught:

@@ -27,7 +27,7 @@ from pathlib import Path
 from strixforge.nightly.generations import promote
 
 place, first = Path(sys.argv[1]), int(sys.argv[2])
-for number in range(first, first + 100_000):
+for number in range(first, int(sys.argv[3])):
     wheelhouse = place / "nights" / f"night{number}" / "wheelhouse"
     wheelhouse.mkdir(parents=True)
     (wheelhouse / "mark").write_text(f"night{number}")
@@ -232,6 +232,24 @@ def whole(place: Path) -> Generation:
     return now
 
 
+def test_somebody_who_looks_sees_a_whole_generation_at_every_moment(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROMOTER, str(tmp_path), "0", "300"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        seen = []
+        while running.poll() is None:
+            assert (tmp_path / "promoted/wheelhouse/mark").read_text().startswith("night")
+            now = promoted(tmp_path)
+            assert now is not None
+            assert now.night == f"night{now.number - 1}"
+            seen.append(now.number)
+    assert running.returncode == 0
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 1
+    assert whole(tmp_path) == Generation(300, "night299", 299)
+
+
 def killed(code: str, delay: float, *arguments: str) -> list[str]:
     """Run a script and kill it a moment after its first line. Returns its lines."""
     command = [sys.executable, "-c", code, *arguments]
@@ -249,7 +267,7 @@ def test_whatever_promotion_is_killed_a_whole_generation_is_promoted(tmp_path: P
     chance = random.Random(27)
     first = 0
     for _ in range(30):
-        lines = killed(PROMOTER, chance.uniform(0, 0.01), str(tmp_path), str(first))
+        lines = killed(PROMOTER, chance.uniform(0, 0.01), str(tmp_path), str(first), "1000000")
         now = whole(tmp_path)
         last = int(lines[-1].removeprefix("night"))
         assert now.night in (f"night{last}", f"night{last + 1}")

@@ -81,7 +81,6 @@ def test_a_size_that_is_none_is_left_out(size: Any) -> None:
         ("a%2Bb.tar.gz", "a%252Bb.tar.gz"),
         ("a?b#c", "a%3Fb%23c"),
         ("https:x", "https%3Ax"),
-        ("é", "%C3%A9"),
     ],
 )
 def test_a_name_is_percent_encoded_in_its_address(name: str, address: str) -> None:
@@ -100,11 +99,6 @@ def test_what_is_no_file_in_a_list_is_left_out() -> None:
 
 def test_an_empty_list_is_an_index_without_files() -> None:
     assert listed(page([])) == []
-
-
-def test_a_byte_order_mark_is_no_part_of_it() -> None:
-    body = b"\xef\xbb\xbf" + f'const files = [{{"name": "{FILE}"}}];'.encode()
-    assert [one.name for one in listed(body)] == [FILE]
 
 
 def test_the_address_of_an_index_may_name_its_page() -> None:
@@ -193,7 +187,7 @@ def test_an_empty_bucket_is_an_index_without_files() -> None:
 
 
 def test_every_page_of_a_bucket_is_read_and_the_token_is_quoted(web: Server) -> None:
-    token = "1/a+b== &c?#é%"
+    token = "1/a+b &c?#é%3D=="
     query = "/?list-type=2&prefix=the%20rock"
     index = web.add(query, Reply(bucket(content("a"), token=token.replace("&", "&amp;")).encode()))
     second = f"/?list-type=2&prefix=the+rock&continuation-token={quote(token, safe='')}"
@@ -314,6 +308,12 @@ def test_links_in_broken_html_are_found() -> None:
     assert [one.name for one in listed(body)] == [FILE]
 
 
+@pytest.mark.parametrize("body", [page([{"name": FILE}]), bucket(content(FILE)), link(FILE)])
+def test_a_byte_order_mark_is_no_part_of_an_index(body: str) -> None:
+    assert listed(b"\xef\xbb\xbf" + body.encode()) == listed(body)
+    assert [one.name for one in listed(body)] == [FILE]
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"\x00\xff\xfe", b"not found", b"{}", b"<html><p>503</p></html>", b"a href='b'"]
 )
@@ -363,3 +363,27 @@ def test_any_json_in_a_page_is_entries_below_the_index_or_a_sentence(files: Any)
         return
     for one in listed(page(files)):
         assert one.url == INDEX + quote(one.name)
+
+
+@pytest.mark.parametrize("name", ["é", "\ud800", "a\nb", "a\x00"])
+def test_a_name_that_no_release_has_is_passed_over(name: str) -> None:
+    assert listed(page([{"name": name}])) == []
+
+
+@pytest.mark.parametrize("body", [b'<![x[ <a href="b">', b'<![ <a href="b">'])
+def test_markup_that_cannot_be_read_is_no_index(body: bytes) -> None:
+    with pytest.raises(NoIndexError):
+        listed(body)
+
+
+@pytest.mark.parametrize("key", ["//evil.invalid/x", "../../x", "/x", "a/../x"])
+def test_a_key_does_not_lead_out_of_its_bucket(key: str) -> None:
+    body = f"<ListBucketResult><Contents><Key>{key}</Key></Contents></ListBucketResult>"
+    assert listed(body.encode()) == []
+
+
+def test_a_page_of_a_bucket_that_is_an_error_is_not_its_end() -> None:
+    first = "<ListBucketResult><NextContinuationToken>2</NextContinuationToken></ListBucketResult>"
+    bodies = iter([first.encode(), b"<Error><Code>SlowDown</Code></Error>"])
+    with pytest.raises(NoIndexError, match="'Error'"):
+        entries("https://bucket.invalid/?list-type=2", lambda _: next(bodies))

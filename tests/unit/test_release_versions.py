@@ -158,3 +158,17 @@ def test_the_day_decides_between_two_nightlies_of_a_number(one: Version, other: 
     first, second = day(one), day(other)
     if padded(one) == padded(other) and first and second:
         assert (order(one) < order(other)) == (first < second)
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "7.0.0a" + "9" * 4400, "1." * 300])
+def test_a_number_that_is_too_long_is_no_version(text: str) -> None:
+    assert parse(text) is None
+
+
+def test_a_post_release_is_newer() -> None:
+    assert order(Version("7.14.0.post1")) > order(Version("7.14.0"))
+    assert order(Version("7.14.0.post1")) < order(Version("7.14.1"))
+
+
+def test_six_digits_are_no_day() -> None:
+    assert kind(Version("7.0.0rc202611")) == "rc"

@@ -292,7 +292,7 @@ def _entry(now: _Trial, failed: Failed | None) -> Entry:
         channel=now.channel,
         release=now.candidate.release,
         verdict=verdict,  # type: ignore[arg-type]  # one of the three that are outcomes too
-        cause=Cause(now.stage, failed.code, failed.block) if failed is not None else None,
+        cause=Cause(now.stage, failed.code, _text(failed.block)) if failed is not None else None,
         pins=now.pins,
         toolchain=now.archive,
         kernels=now.kernels,
@@ -303,6 +303,11 @@ def _entry(now: _Trial, failed: Failed | None) -> Entry:
     if failed is not None and now.candidate.wheelhouse.exists():
         shutil.rmtree(now.candidate.wheelhouse)
     return entry
+
+
+def _text(shown: str) -> str:
+    """Return what can be written down: names of files may be no text."""
+    return shown.encode(errors="replace").decode()
 
 
 def _tidy(candidate: Candidate) -> None:

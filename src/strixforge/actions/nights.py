@@ -16,6 +16,7 @@ from strixforge.actions.releases import channel_of, place_of, refused, say_found
 from strixforge.model.errors import (
     DataError,
     HostError,
+    InterruptedRunError,
     QuarantinedError,
     StrixforgeError,
     UsageError,
@@ -46,19 +47,24 @@ def nightly(ws: Workspace) -> None:
 
     Raises DiscoveryError, QuarantinedError, or what kept it from being judged.
     """
-    said = "nothing new"
+    said, begun = "nothing new", False
     try:
         with _alone(ws) as place:
+            begun = True
             entry = _night(ws, place)
             free_after_night(ws, place)
         if entry is not None:
             said = entry.verdict
             _say_verdict(ws, entry)
+    except InterruptedRunError:
+        begun = False
+        raise
     except StrixforgeError as error:
         said = said if said != "nothing new" else error.title.lower()
         raise
     finally:
-        _then(ws, said)
+        if begun:
+            _then(ws, said)
 
 
 def _night(ws: Workspace, place: Path) -> Entry | None:
@@ -251,8 +257,15 @@ def _unchained(entry: Entry) -> Entry:
 def _alone(ws: Workspace) -> Iterator[Path]:
     """Hold the lock of the stack's nights, and finish what a killed run began.
 
-    Raises HostError where another run holds it.
+    Raises HostError where another run holds it, UsageError where another version was chosen.
     """
+    if ws.settings.versions:
+        chosen = ", ".join(f"{name}={text}" for name, text in ws.settings.versions.items())
+        raise UsageError(
+            f"nights take the first pin of each component; {chosen} chooses another.",
+            where="command line, or environment",
+            fix="Leave it out, or put that pin first in the lock.",
+        )
     place = place_of(ws)
 
     def busy() -> None:

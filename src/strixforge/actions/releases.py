@@ -79,4 +79,6 @@ def refused(ws: Workspace, component: str, version: Version, url: str) -> Policy
 
 def place_of(ws: Workspace) -> Path:
     """Return where candidates, promotions and the feed of a stack are kept."""
-    return ws.settings.build / "nightly" / ws.plan.stack
+    stack, arch = ws.plan.stack, ws.plan.arch
+    name = stack if arch == "gfx1151" else f"{stack}-{arch}"
+    return ws.settings.build / "nightly" / name

@@ -7,6 +7,7 @@ import msgspec
 
 from strixforge.model.errors import DataError, UsageError
 from strixforge.model.loading import convert, nearest, read_toml
+from strixforge.model.lock import check_address
 from strixforge.model.pins import Label, Web
 
 
@@ -54,5 +55,6 @@ def load_channels(path: Path) -> Channels:
                 where=f"{path}: {key}",
                 fix="Give one of them another name.",
             )
+        check_address(one.index, f"{path}: {key}.index")
         found[one.name] = one
     return Channels(path, found)

@@ -204,7 +204,7 @@ def _load_repository(name: str, table: Any, path: Path) -> Repository:
     key = f"repository.{name}"
     repository: Repository = convert(table, Repository, file=path, key=key)
     for name in ("url", "key_url"):
-        _check_address(getattr(repository, name) or "", f"{path}: {key}.{name}")
+        check_address(getattr(repository, name) or "", f"{path}: {key}.{name}")
     if bool(repository.archive) == bool(repository.url):
         raise DataError(
             "a repository has either an archive or a url.",
@@ -256,7 +256,7 @@ def _check_pin(pin: Pin, others: list[Pin], where: str) -> None:
             fix="Write the number alone, such as 6.4.4, and the tag in `ref` or `note`.",
         ) from None
     for address in (getattr(pin, "url", ""), *getattr(pin, "also", ())):
-        _check_address(address, f"{where}.url")
+        check_address(address, f"{where}.url")
     if pin.component in RESERVED:
         raise DataError(
             f"a component cannot be named '{pin.component}'.",
@@ -272,7 +272,7 @@ def _check_pin(pin: Pin, others: list[Pin], where: str) -> None:
         )
 
 
-def _check_address(address: str, where: str) -> None:
+def check_address(address: str, where: str) -> None:
     """Raise DataError for an address that cannot be taken apart."""
     try:
         urlsplit(address).port  # noqa: B018 - the address is parsed when it is read

@@ -6,6 +6,7 @@ nights/<name>/wheelhouse  what came out, when all of it was built
 """
 
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -26,6 +27,8 @@ from strixforge.nightly.feed import Toolchain
 from strixforge.plan.graph import Plan
 from strixforge.project_copy import copy_project, git, local_sources
 
+_MOST_CHOICES = 10_000
+"""Combinations of pins that are looked at."""
 _SHA256 = re.compile(r"\b[0-9a-f]{64}\b")
 
 
@@ -79,8 +82,8 @@ def followed(plan: Plan) -> ArchivePin:
 
 
 def project_digest(home: Path, plan: Plan) -> str:
-    """Return a digest of what of the project decides what is built: its data, and its sources."""
-    found = hashlib.sha256()
+    """Return a digest of what decides what is built: root, data of the project, its sources."""
+    found = hashlib.sha256(f"{plan.root}\0".encode())
     data = [home / name for name in ("toolchain.lock", "policy.toml")]
     for folder in ("recipes", "patches", "locks"):
         data += sorted(path for path in (home / folder).rglob("*") if path.is_file())
@@ -129,18 +132,25 @@ def moved_pins(lock: Lock, stack: Stack, component: str, release: str) -> dict[s
     Raises PolicyError where there is none that fits.
     """
     pins = stack.choose({}, file=lock.file)
-    versions = {name: pin.version for name, pin in pins.items()} | {component: release}
-    tries = len(stack.pins)
-    while misfits := [(one, text) for one in lock.together for text in one.misfits(versions)]:
-        for one, text in misfits:
-            name = next(iter(conditions.names([text])))
-            others = [pin.version for pin in stack.pins if pin.component == name != component]
-            fit = [v for v in others if conditions.holds([text], {name: v})]
-            if not fit or not tries:
-                raise _no_set(lock, one, f"{text}, and {versions[name]} is pinned", release)
-            versions[name] = fit[0]
-        tries -= 1
-    return versions
+    usual = {name: pin.version for name, pin in pins.items()} | {component: release}
+    offers: dict[str, list[str]] = {}
+    for pin in stack.pins:
+        if pin.component != component:
+            offers.setdefault(pin.component, []).append(pin.version)
+    # As few others as possible are moved, and each to the pin that the lock names first.
+    whole = (
+        dict(zip(offers, chosen, strict=True)) for chosen in itertools.product(*offers.values())
+    )
+    tries = itertools.islice(whole, _MOST_CHOICES)
+    for chosen in sorted(tries, key=lambda one: sum(usual[n] != v for n, v in one.items())):
+        versions = {**usual, **chosen}
+        if not any(one.misfits(versions) for one in lock.together):
+            return versions
+    for one in lock.together:
+        for text in one.misfits(usual):
+            have = ", ".join(f"{name} {usual[name]}" for name in conditions.names([text]))
+            raise _no_set(lock, one, f"{text}; chosen: {have}", release)
+    return usual
 
 
 def _no_set(lock: Lock, one: Together, asks: str, release: str) -> PolicyError:
@@ -165,9 +175,10 @@ def write_lock(
         if name == pin.component and version == pin.version:
             entry["version"], entry["url"] = candidate.release, to.url
             entry["sha256"] = to.sha256 or "unresolved"
-            entry["note"] = (
-                "Found in an index, and trusted on first use: nobody publishes its hash."
-            )
+            if "note" in entry:
+                entry["note"] = (
+                    "Found in an index, and trusted on first use: nobody publishes its hash."
+                )
             entry.pop("also", None)
         elif name == pin.component or (name in versions and versions[name] != version):
             del entries[index]  # another choice, which would come before this one

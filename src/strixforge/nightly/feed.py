@@ -110,7 +110,7 @@ def append(path: Path, entry: Entry) -> Entry:
 
 def _read(path: Path) -> tuple[list[Entry], list[str]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode()
     except FileNotFoundError:
         return [], []
     except UnicodeDecodeError:

@@ -98,6 +98,9 @@ def clear(place: Path) -> None:
     now = promoted(place)
     stay = {str(one) for one in (now.number, now.previous) if one is not None} if now else set()
     folder = place / "generations"
-    for one in folder.iterdir() if folder.is_dir() else ():
+    for one in list(folder.iterdir()) if folder.is_dir() else ():
         if one.name not in stay:
-            shutil.rmtree(one)
+            # Under another name first: a generation is there as a whole, or not at all.
+            gone = folder / f".{uuid.uuid4().hex}"
+            one.rename(gone)
+            shutil.rmtree(gone)

@@ -73,8 +73,8 @@ def _page(index: str, text: str) -> list[Entry]:
 
 
 def _is_name(name: str) -> bool:
-    """Say whether it is the name of a file directly below the index."""
-    return name not in ("", ".", "..") and "/" not in name
+    """Say whether it is the name of a file directly below the index. Releases' names are ASCII."""
+    return name.isascii() and name.isprintable() and name not in ("", ".", "..") and "/" not in name
 
 
 def _time(seconds: Any) -> dt.datetime | None:
@@ -93,7 +93,7 @@ def _size(number: Any) -> int | None:
 
 def _bucket(index: str, text: str, read: Callable[[str], bytes]) -> list[Entry]:
     found: list[Entry] = []
-    base = urlunsplit(urlsplit(index)._replace(query="", fragment=""))
+    base = urljoin(urlunsplit(urlsplit(index)._replace(query="", fragment="")), ".")
     for _ in range(_MOST_PAGES):
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise NoIndexError("a list of a bucket declares entities, as no real one does")
@@ -101,11 +101,15 @@ def _bucket(index: str, text: str, read: Callable[[str], bytes]) -> list[Entry]:
             root = ET.fromstring(text)  # noqa: S314 - without a DTD there is nothing to expand
         except (ET.ParseError, ValueError) as error:
             raise NoIndexError(f"its XML cannot be read: {error}") from None
+        if root.tag.rpartition("}")[2] != "ListBucketResult":
+            raise NoIndexError(f"a page of a bucket's list is {root.tag[:40]!r}")
         for one in root.iterfind("{*}Contents"):
             key = one.findtext("{*}Key", "")
-            if _is_name(name := key.rsplit("/", 1)[-1]):
+            *folders, name = key.split("/")
+            # What is put behind the address of the bucket stays in the bucket.
+            if _is_name(name) and all(map(_is_name, folders)):
                 when, size = one.findtext("{*}LastModified", ""), one.findtext("{*}Size")
-                found.append(Entry(name, urljoin(base, quote(key)), _moment(when), _size(size)))
+                found.append(Entry(name, base + quote(key), _moment(when), _size(size)))
         token = root.findtext("{*}NextContinuationToken", "")
         if not token:
             if root.findtext("{*}IsTruncated", "") == "true":
@@ -142,7 +146,10 @@ class _Links(HTMLParser):
 def _links(index: str, text: str) -> list[Entry]:
     """Return the links to files of the index's own host: another one has no say in what is new."""
     parser = _Links()
-    parser.feed(text)
+    try:
+        parser.feed(text)
+    except AssertionError as error:  # of Python's parser, on markup that it does not know
+        raise NoIndexError(f"its HTML cannot be read: {error}") from None
     found: dict[str, Entry] = {}
     host = urlsplit(index)[:2]
     for link in parser.found:

@@ -13,12 +13,14 @@ ReleaseKind: TypeAlias = Literal["stable", "rc", "nightly", "dev"]
 Order: TypeAlias = tuple[tuple[int, ...], int, int, str]
 _RANKS: dict[ReleaseKind, int] = {"dev": 0, "nightly": 1, "rc": 2, "stable": 3}
 _PARTS = 4
+_LONGEST = 200
+"""Characters; one of TheRock's developers has 60."""
 
 
 def parse(text: str) -> Version | None:
     """Return a version, or None for text that is none."""
     try:
-        return Version(text)
+        return Version(text) if len(text) <= _LONGEST else None
     except InvalidVersion:
         return None
 
@@ -35,6 +37,8 @@ def kind(version: Version) -> ReleaseKind:
 def day(version: Version) -> dt.date | None:
     """Return the day in a nightly's number; None where it has none."""
     number = str(version.pre[1]) if version.pre is not None else ""
+    if len(number) != len("YYYYMMDD"):
+        return None
     try:
         return dt.datetime.strptime(number, "%Y%m%d").replace(tzinfo=dt.UTC).date()
     except ValueError:
@@ -44,5 +48,5 @@ def day(version: Version) -> dt.date | None:
 def order(version: Version) -> Order:
     """Return what versions are sorted by, the newest last: number, kind, count; then the local."""
     number = (*version.release, *[0] * _PARTS)[: max(_PARTS, len(version.release))]
-    count = version.pre[1] if version.pre is not None else (version.dev or 0)
+    count = version.pre[1] if version.pre is not None else (version.dev or version.post or 0)
     return number, _RANKS[kind(version)], count, version.local or ""
