@@ -28,6 +28,7 @@ from strixforge.actions import (
     planning,
     preflight,
     preparing,
+    promoting,
     releases,
     reproducing,
     upkeep,
@@ -189,8 +190,8 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
     summary = "try the newest release of the channel, and promote it if it passes"
     yield _simple("nightly", summary, ws, nights.nightly)
     summary = "promote the stack as the lock has it, or release="
-    yield _simple("promote", summary, ws, nights.promote)
-    yield _simple("rollback", "go back to what was promoted before", ws, nights.rollback)
+    yield _simple("promote", summary, ws, promoting.promote)
+    yield _simple("rollback", "go back to what was promoted before", ws, promoting.rollback)
     summary = "download what the wheelhouse takes from the index, and say what it comes to"
     yield _simple("fetch_runtime", summary, ws, fetching.report_runtime)
     for name, component in ws.plan.components.items():

@@ -1,6 +1,5 @@
 """A candidate from its lock to its verdict, stage by stage; the cheap ones come first."""
 
-import datetime as dt
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ import msgspec
 
 from strixforge import pinning
 from strixforge.actions.shown import with_words
+from strixforge.actions.verdicts import moment
 from strixforge.model.errors import GateError, InterruptedRunError, StrixforgeError
 from strixforge.model.pins import ArchivePin
 from strixforge.nightly import trial
@@ -21,7 +21,7 @@ from strixforge.nightly.candidate import (
     named_files,
     write_lock,
 )
-from strixforge.nightly.feed import Cause, Entry, Kernels, Toolchain
+from strixforge.nightly.feed import Cause, Entry, Kernels, Outcome, Toolchain
 from strixforge.nightly.trial import Failed
 from strixforge.opening import open_workspace
 from strixforge.plan.device import DEVICE
@@ -283,15 +283,15 @@ def _compare(now: _Trial, place: Path, name: str) -> Kernels:
 
 
 def _entry(now: _Trial, failed: Failed | None) -> Entry:
-    verdict = failed.verdict if failed is not None else "promoted"
+    verdict: Outcome = failed.verdict if failed is not None else "promoted"
     entry = Entry(
         night=now.candidate.name,
-        time=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        time=moment(),
         stack=now.ws.plan.stack,
         arch=now.ws.plan.arch,
         channel=now.channel,
         release=now.candidate.release,
-        verdict=verdict,  # type: ignore[arg-type]  # one of the three that are outcomes too
+        verdict=verdict,
         cause=Cause(now.stage, failed.code, _text(failed.block)) if failed is not None else None,
         pins=now.pins,
         toolchain=now.archive,

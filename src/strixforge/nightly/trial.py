@@ -8,6 +8,7 @@ from pathlib import Path
 
 from strixforge.forge import runner
 from strixforge.model.errors import InterruptedRunError, class_of
+from strixforge.nightly.feed import Outcome
 
 _KEPT = 400
 """Lines from the end in which the error's block is looked for."""
@@ -25,7 +26,7 @@ class Failed:
     """The error as it was shown."""
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Outcome:
         """What follows for the candidate: refused, postponed or quarantined."""
         if self.code == _POLICY:
             return "refused"
