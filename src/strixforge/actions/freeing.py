@@ -47,8 +47,11 @@ def gc(ws: Workspace) -> None:
         freed = sum(_free_nights(place) for place in places)
         brought = {sha256 for place in places for sha256 in _brought(place)}
         freed += _sweep(ws, needed, None, brought)
+        # Whoever publishes holds the store: what lies here is of runs that were killed.
+        freed += _remove(ws.store.root / "staging")
         freed += _free_compiler_caches(ws.settings.cache)
-    BOARD.say("gc", f"{size_text(freed)} freed in {ws.settings.store} and {ws.settings.build}")
+    told = f"{size_text(freed)} freed" if freed else "nothing to free"
+    BOARD.say("gc", f"{told} in {ws.settings.store} and {ws.settings.build}")
     damaged = ws.store.root / "damaged"
     if damaged.is_dir() and any(damaged.iterdir()):
         BOARD.say("", f"{size_text(_size(damaged))} of damaged artifacts are kept: {damaged}")
