@@ -25,7 +25,6 @@ from strixforge.nightly.feed import Cause, Entry, Kernels, Outcome, Toolchain
 from strixforge.nightly.trial import Failed
 from strixforge.opening import open_workspace
 from strixforge.plan.device import DEVICE
-from strixforge.sources.http import first_download
 from strixforge.toolchain.identity import manifest_commit
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
@@ -151,6 +150,8 @@ def _policy(now: _Trial) -> None:
 
 def _download(now: _Trial) -> None:
     """Take the archive once, and pin it. Later nights ask for the same bytes."""
+    from strixforge.sources.http import first_download
+
     known = now.candidate.archive()
     if known is not None and known.url == now.archive.url:
         now.archive = known

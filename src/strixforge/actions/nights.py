@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,11 +21,13 @@ from strixforge.actions.verdicts import (
 from strixforge.model.errors import InterruptedRunError, StrixforgeError
 from strixforge.nightly import generations
 from strixforge.nightly.candidate import Candidate, checkout, followed
-from strixforge.nightly.discover import Release, discover
 from strixforge.nightly.feed import Cause, Entry, Toolchain, append, read_feed
 from strixforge.nightly.versions import order, parse
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
+
+if TYPE_CHECKING:
+    from strixforge.nightly.discover import Release
 
 _THEN_SECONDS = 600
 
@@ -55,6 +58,8 @@ def nightly(ws: Workspace) -> None:
 
 
 def _night(ws: Workspace, place: Path) -> Entry | None:
+    from strixforge.nightly.discover import discover
+
     pin = followed(ws.plan)
     channel = channel_of(ws)
     with BOARD.activity("releases"):
@@ -75,7 +80,7 @@ def _night(ws: Workspace, place: Path) -> Entry | None:
 
 
 def _chosen(
-    ws: Workspace, place: Path, releases: tuple[Release, ...], channel: str
+    ws: Workspace, place: Path, releases: "tuple[Release, ...]", channel: str
 ) -> Release | None:
     """Return the newest release that is not judged yet; those that policy refuses are told."""
     pin = followed(ws.plan)
@@ -102,7 +107,7 @@ def _chosen(
 
 
 def _refusal(
-    ws: Workspace, candidate: Candidate, refusal: StrixforgeError, release: Release, channel: str
+    ws: Workspace, candidate: Candidate, refusal: StrixforgeError, release: "Release", channel: str
 ) -> Entry:
     listed = release.entry.published
     pin = followed(ws.plan)

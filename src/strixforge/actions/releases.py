@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
@@ -9,16 +10,20 @@ from strixforge.model.channels import Channel, load_channels
 from strixforge.model.errors import PolicyError, UsageError
 from strixforge.nightly import generations
 from strixforge.nightly.candidate import followed
-from strixforge.nightly.discover import Found, discover
 from strixforge.policy import in_choice, in_location
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
+
+if TYPE_CHECKING:
+    from strixforge.nightly.discover import Found
 
 _SHOWN = 12
 
 
 def releases(ws: Workspace) -> None:
     """Show the newest releases of the stack's channel. Raises DiscoveryError."""
+    from strixforge.nightly.discover import discover
+
     component = followed(ws.plan).component
     channel = channel_of(ws)
     with BOARD.activity("releases"):
@@ -52,7 +57,7 @@ def channel_of(ws: Workspace) -> Channel:
     return channels.named(ws.settings.channel, where="channel")
 
 
-def say_found(ws: Workspace, found: Found) -> None:
+def say_found(ws: Workspace, found: "Found") -> None:
     """Say where was looked, and what there is to know of the index itself."""
     number = len(found.releases)
     BOARD.say(
