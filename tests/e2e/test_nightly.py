@@ -79,6 +79,9 @@ def test_a_newer_release_takes_its_place_and_rollback_goes_back(followed: Nights
         (SECOND, "promoted"),
         (SECOND, "rolled back"),
     ]
+    page = (followed.place / "feed.html").read_text()
+    assert page.count("rolled back") >= 1
+    assert SECOND in page
     followed.doit("rollback").check(11, "there is nothing to go back to", "Only one candidate")
     followed.doit(f"release={SECOND}", "promote").check(0, "promoted")
     assert followed.promoted() == SECOND

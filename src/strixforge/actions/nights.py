@@ -23,6 +23,7 @@ from strixforge.nightly import generations
 from strixforge.nightly.candidate import Candidate, checkout, followed
 from strixforge.nightly.feed import Cause, Entry, Toolchain, append, read_feed
 from strixforge.nightly.versions import order, parse
+from strixforge.pinning import replace
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
 
@@ -81,7 +82,7 @@ def _night(ws: Workspace, place: Path) -> Entry | None:
 
 def _chosen(
     ws: Workspace, place: Path, releases: "tuple[Release, ...]", channel: str
-) -> Release | None:
+) -> "Release | None":
     """Return the newest release that is not judged yet; those that policy refuses are told."""
     pin = followed(ws.plan)
     entries = read_feed(place / "feed.json")
@@ -139,10 +140,7 @@ def _then(ws: Workspace, said: str) -> None:
         "last": msgspec.to_builtins(entries[-1]) if entries else None,
     }
     path = place / "summary.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_suffix(".new")
-    staged.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=1))
-    staged.replace(path)
+    replace(path, msgspec.json.format(msgspec.json.encode(summary), indent=1).decode())
     if not ws.settings.then:
         return
     told = {"NIGHTLY_SAID": said, "NIGHTLY_SUMMARY": str(path)}

@@ -1,5 +1,6 @@
 """What a verdict leads to: one night at a time, what is begun is finished, and told."""
 
+import contextlib
 import datetime as dt
 import os
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import msgspec
 from strixforge.actions.releases import place_of
 from strixforge.model.errors import (
     HostError,
+    IntegrityError,
     QuarantinedError,
     UsageError,
     class_of,
@@ -19,6 +21,7 @@ from strixforge.model.errors import (
 from strixforge.nightly import generations
 from strixforge.nightly.candidate import Candidate, project_digest
 from strixforge.nightly.feed import Entry, append, read_feed
+from strixforge.pinning import replace
 from strixforge.store.lock import exclusive
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
@@ -115,7 +118,21 @@ def alone(ws: Workspace) -> Iterator[Path]:
             BOARD.say("nightly", f"finishing what was begun: {left.action} {left.entry.night}")
             _finish(place, left)
         generations.clear(place)
-        yield place
+        try:
+            yield place
+        finally:
+            with contextlib.suppress(IntegrityError):  # of the feed; who read it has told
+                _show(ws, place)
+
+
+def _show(ws: Workspace, place: Path) -> None:
+    """Write the page of the feed, where there is one."""
+    from strixforge.nightly.page import page
+
+    entries, now = read_feed(place / "feed.json"), generations.promoted(place)
+    if entries:
+        night = now.night if now is not None else ""
+        replace(place / "feed.html", page(entries, ws.plan.stack, ws.plan.arch, night))
 
 
 def say_verdict(ws: Workspace, entry: Entry) -> None:
