@@ -56,6 +56,7 @@ def test_a_good_night_is_promoted_and_the_next_has_nothing_to_do(nights: Nights)
     assert re.fullmatch("[0-9a-f]{40}", entry.toolchain.commit)
     assert entry.toolchain.bytes > 0
     assert {"policy", "download", "toolchain", "identity", "build", "kernels"} <= set(entry.seconds)
+    nights.doit().check(0, f"promoted           {entry.night}")
     before = nights.bytes_of()
     asked = len(nights.web.asked)
     nights.doit("nightly").check(0, "nothing new to try")
@@ -84,6 +85,17 @@ def test_a_newer_release_takes_its_place_and_rollback_goes_back(followed: Nights
     assert SECOND in page
     followed.doit("rollback").check(11, "there is nothing to go back to", "Only one candidate")
     followed.doit(f"release={SECOND}", "promote").check(0, "promoted")
+    assert followed.promoted() == SECOND
+
+
+def test_what_rollback_goes_back_to_is_promoted_as_it_lies_there(followed: Nights) -> None:
+    old = followed.bytes_of()
+    followed.publish(SECOND)
+    followed.doit("nightly").check(0)
+    said = followed.doit(f"release={FIRST}", "promote").check(0, "promoted")
+    assert "candidate" not in said
+    stays(followed, old)
+    followed.doit("rollback").check(0)
     assert followed.promoted() == SECOND
 
 

@@ -1,6 +1,5 @@
 """A candidate from its lock to its verdict, stage by stage; the cheap ones come first."""
 
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ import msgspec
 from strixforge import pinning
 from strixforge.actions.shown import with_words
 from strixforge.actions.verdicts import moment
+from strixforge.forge.prepare import remove_tree
 from strixforge.model.errors import GateError, InterruptedRunError, StrixforgeError
 from strixforge.model.pins import ArchivePin
 from strixforge.nightly import trial
@@ -302,7 +302,7 @@ def _entry(now: _Trial, failed: Failed | None) -> Entry:
         checkout=checkout(now.ws.settings.home),
     )
     if failed is not None and now.candidate.wheelhouse.exists():
-        shutil.rmtree(now.candidate.wheelhouse)
+        remove_tree(now.candidate.wheelhouse)
     return entry
 
 
@@ -316,4 +316,4 @@ def _tidy(candidate: Candidate) -> None:
     build = candidate.project / "build"
     for one in build.iterdir() if build.is_dir() else ():
         if one.name != "state":
-            shutil.rmtree(one, ignore_errors=True) if one.is_dir() else one.unlink()
+            remove_tree(one) if one.is_dir() else one.unlink()

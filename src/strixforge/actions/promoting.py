@@ -19,7 +19,7 @@ from strixforge.actions.verdicts import (
 from strixforge.model.errors import DataError, UsageError
 from strixforge.nightly import generations
 from strixforge.nightly.candidate import followed
-from strixforge.nightly.feed import Cause, Toolchain, read_feed
+from strixforge.nightly.feed import Cause, Entry, Toolchain, read_feed
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
 
@@ -36,6 +36,11 @@ def promote(ws: Workspace) -> None:
         if now is not None and now.night == candidate.name:
             BOARD.say("promote", f"{candidate.name} is promoted already")
             return
+        if candidate.name in generations.kept(place):
+            # It lies there as it was proved; what rollback goes back to is never built over.
+            done = carry_out(place, Intent("promote", _again(place, candidate.name)))
+            say_verdict(ws, done)
+            return
         entry = judge(
             ws,
             candidate,
@@ -48,6 +53,13 @@ def promote(ws: Workspace) -> None:
         done = conclude(place, entry)
         free_after_night(ws, place)
     say_verdict(ws, done)
+
+
+def _again(place: Path, night: str) -> Entry:
+    """Return the entry of a promotion, for the same one at another time."""
+    entries = read_feed(place / "feed.json")
+    old = [one for one in entries if one.night == night and one.verdict == "promoted"][-1]
+    return msgspec.structs.replace(old, time=moment(), seconds={})
 
 
 def _wanted(ws: Workspace, place: Path) -> tuple[Toolchain, str]:

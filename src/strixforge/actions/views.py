@@ -4,10 +4,12 @@ import datetime as dt
 
 from strixforge.actions import collecting
 from strixforge.actions.planning import better_stack, root_in_words, stack_in_words, state_of
+from strixforge.actions.releases import place_of
 from strixforge.host.gpu import find_host
 from strixforge.model import conditions
 from strixforge.model.pins import LocalPin, SystemPin
 from strixforge.model.recipe_files import component_names
+from strixforge.nightly import generations
 from strixforge.plan.explain import differences
 from strixforge.plan.graph import Component
 from strixforge.ui.board import BOARD
@@ -25,6 +27,9 @@ def status(ws: Workspace) -> None:
     current = collecting.wheelhouse_current(ws)
     place = collecting.wheelhouse_place(ws)
     BOARD.say("  wheelhouse", f"complete: {place}" if current else "not made, or not of this state")
+    promoted = generations.promoted(place_of(ws))
+    if promoted is not None:
+        BOARD.say("  promoted", f"{promoted.night}: {place_of(ws) / 'promoted'}")
     better = better_stack(ws)
     if better is not None:
         BOARD.write(f"stack {better[0]} fits this machine better: {better[1]}.")
