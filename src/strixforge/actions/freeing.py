@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from strixforge.forge.prepare import remove_tree
-from strixforge.model.errors import IntegrityError
+from strixforge.model.errors import IntegrityError, StrixforgeError
 from strixforge.model.sizes import size_text
 from strixforge.nightly import generations
 from strixforge.nightly.candidate import named_files
@@ -40,7 +40,9 @@ def gc(ws: Workspace) -> None:
     with ExitStack() as held:
         for place in places:
             held.enter_context(
-                exclusive(place / "night.lock", lambda: BOARD.say("gc", "a night is under way"))
+                exclusive(
+                    place / "night.lock", lambda: BOARD.say("gc", "a night is under way; waiting")
+                )
             )
         held.enter_context(ws.store.unused(lambda: BOARD.say("gc", "another run builds; waiting")))
         needed = _needed(ws, places)
@@ -72,6 +74,9 @@ def free_after_night(ws: Workspace, place: Path) -> None:
             freed += _free_compiler_caches(ws.settings.cache)
     except _BusyError:
         BOARD.say("gc", "another run builds: the next night frees what this one brought")
+        return
+    except StrixforgeError as error:  # of another stack: what it needs is not known
+        BOARD.say("gc", f"nothing is freed before that is mended: {error.what}")
         return
     if freed:
         BOARD.say("gc", f"{size_text(freed)} of earlier nights freed")
