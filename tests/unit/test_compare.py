@@ -149,6 +149,15 @@ def test_another_tuning_of_the_same_problem_is_not_gone() -> None:
     assert findings(seen, Limits()) == []
 
 
+def test_an_archive_can_have_limits_of_its_own() -> None:
+    seen = compare(taken(PLAIN), taken(replace(PLAIN, vgpr_spills=9)))
+    strict = Limits(vgpr_spills=0)
+    assert findings(seen, strict)
+    assert findings(seen, strict, {"app": Limits()}) == []
+    assert findings(seen, strict, {"other": Limits()}) == findings(seen, strict)
+    assert findings(seen, Limits(), {"app": strict}) == findings(seen, strict)
+
+
 def test_policy_and_audit_limit_the_same() -> None:
     assert tuple(KernelLimits.__struct_fields__) == LIMITS
     assert KernelLimits.__struct_defaults__ == tuple(one.default for one in fields(Limits))

@@ -261,8 +261,11 @@ def _compare(now: _Trial, place: Path, name: str) -> Kernels:
         compared = compare(take(old, arch), taken)
     except RecordError as error:
         raise GateError(f"the kernels of what is promoted cannot be read: {error}.") from None
-    limits = Limits(**msgspec.structs.asdict(now.ws.policy.rules.kernels))
-    worse = findings(compared, limits)
+    rules = now.ws.policy.rules
+    mine, release = (
+        Limits(**msgspec.structs.asdict(one)) for one in (rules.kernels, rules.release_kernels)
+    )
+    worse = findings(compared, mine, {now.pin.component: release})
     html = now.candidate.folder / f"{name}.html"
     html.write_text(page(compared, tuple(worse)), encoding="utf-8")
     counts = Kernels(count, len(compared.gone), len(compared.added), len(compared.changed()))

@@ -1,6 +1,6 @@
 """How much worse kernels may get before a comparison does not pass."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
 from strixforge.audit.compare import MEASURES, Comparison, Measure, Pair, Placed
@@ -42,16 +42,20 @@ class _Part:
     retuned: int = 0
 
 
-def findings(comparison: Comparison, limits: Limits) -> list[str]:
+def findings(
+    comparison: Comparison, limits: Limits, others: Mapping[str, Limits] | None = None
+) -> list[str]:
     """Return why a comparison does not pass, as sentences; empty where it does.
 
+    `others` are the limits of some wheels, packages or archives, by name without version.
     What has no kernel to begin with, or could not be read, does not pass: nothing is known of it.
     """
     said = [f"The old {one}. Not all are compared." for one in comparison.old.unreadable]
     if not comparison.old.files:
         said.append(f"There is no old kernel for {comparison.arch} to compare with.")
     for name, part in sorted(_parts(comparison).items()):
-        said += _of(name or "loose files", part, comparison.arch, limits)
+        chosen = (others or {}).get(name, limits)
+        said += _of(name or "loose files", part, comparison.arch, chosen)
     return said
 
 

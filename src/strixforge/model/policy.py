@@ -85,6 +85,8 @@ class Rules(NamedTuple):
     combinations: tuple[Combination, ...]
     unreproducible: tuple[Unreproducible, ...] = ()
     kernels: KernelLimits = KernelLimits()
+    release_kernels: KernelLimits = KernelLimits()
+    """The same for a release that is used as it came."""
 
 
 class _RawPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,6 +95,7 @@ class _RawPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     combination: list[Any] = []
     unreproducible: list[Any] = []
     kernels: Any = {}
+    release_kernels: Any = {}
 
 
 def load_policy(path: Path) -> Rules:
@@ -104,6 +107,7 @@ def load_policy(path: Path) -> Rules:
         load_combinations(raw.combination, path),
         load_unreproducible(raw.unreproducible, path),
         convert(raw.kernels, KernelLimits, file=path, key="kernels"),
+        convert(raw.release_kernels, KernelLimits, file=path, key="release_kernels"),
     )
 
 
