@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from strixforge import pinning
-from strixforge.actions.shown import with_words
+from strixforge.actions.shown import host_error, with_words
 from strixforge.actions.verdicts import moment
 from strixforge.forge.prepare import remove_tree
 from strixforge.model.errors import GateError, InterruptedRunError, StrixforgeError
@@ -125,6 +125,9 @@ def judge(
     except StrixforgeError as error:
         told = with_words(error, now.ws.settings.words())
         return _entry(now, Failed(told.exit_code, str(told)))
+    except OSError as error:  # a full disk says nothing of the release
+        refused = host_error(error)
+        return _entry(now, Failed(refused.exit_code, str(refused)))
     finally:
         _tidy(candidate)
     return _entry(now, None)

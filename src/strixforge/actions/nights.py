@@ -38,20 +38,20 @@ def nightly(ws: Workspace) -> None:
 
     Raises DiscoveryError, QuarantinedError, or what kept it from being judged.
     """
-    said, begun = "nothing new", False
+    said, begun = "failed", False
     try:
         with alone(ws) as place:
             begun = True
             entry = _night(ws, place)
             free_after_night(ws, place)
+        said = entry.verdict if entry is not None else "nothing new"
         if entry is not None:
-            said = entry.verdict
             say_verdict(ws, entry)
     except InterruptedRunError:
         begun = False
         raise
     except StrixforgeError as error:
-        said = said if said != "nothing new" else error.title.lower()
+        said = error.title.lower() if said == "failed" else said
         raise
     finally:
         if begun:

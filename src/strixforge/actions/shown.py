@@ -31,13 +31,13 @@ def shown(action: Callable[..., object], words: str) -> Callable[..., object]:
         except StrixforgeError as error:
             return Failure(with_words(error, words))
         except OSError as error:
-            return Failure(_host_error(error))
+            return Failure(host_error(error))
         return True
 
     return run
 
 
-def _host_error(error: OSError) -> HostError:
+def host_error(error: OSError) -> HostError:
     """Turn a full disk or a missing permission into a sentence."""
     full = (errno.ENOSPC, errno.EDQUOT)
     # shutil collects what it met over a whole tree, as texts.
