@@ -8,7 +8,7 @@ version 1 does not either: it ends with its compressed frame.
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,7 @@ _COMPRESSED_HEADERS = {1: ("<IQ", False), 2: ("<IIQ", True), 3: ("<QQQ", True)}
 _PIECE = 4 << 10
 # RFC 8878, 3.1.1: the magic number and the longest frame header.
 _FRAME_HEADER = 18
+_ZSTD = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +54,45 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-def walk(data: memoryview, budget: Budget) -> Iterator[tuple[int, Iterator[Entry]]]:
-    """Yield each bundle in `data` as its ordinal and its entries, skipping zero padding.
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One bundle as it lies in a file."""
+
+    data: memoryview
+    """All of it; of a compressed one its frame alone."""
+    size: int
+    """Bytes, unpacked."""
+    method: int | None
+    """Of compression; None for a plain bundle."""
+
+    def entries(self) -> Iterator[Entry]:
+        """Unpack it, and yield its entries. Raises `MalformedError` for damage."""
+        return _entries(self.data if self.method is None else self._unpacked(self.method))
+
+    def _unpacked(self, method: int) -> memoryview:
+        whole = _frame(self.data, self.size) if method == _ZSTD else None
+        unpacked, used = whole or _inflate(_METHODS[method](), self.data, self.size)
+        if used != len(self.data):
+            raise MalformedError(f"a compressed bundle ends {len(self.data) - used} bytes early")
+        return unpacked
+
+
+def walk(data: memoryview, budget: Budget) -> Iterator[tuple[int, Bundle]]:
+    """Yield each bundle in `data` with its ordinal, skipping zero padding; none is unpacked yet.
 
     Raises `MalformedError` at the first thing that is neither; what came before it stands.
-    Decompressed bytes are taken from `budget`, a bundle at a time.
+    What each unpacks to is taken from `budget`, before it is yielded.
     """
     offset, ordinal = _skip_padding(data, 0), 0
     while offset < len(data):
         rest = data[offset:]
         if rest[:4] == COMPRESSED_MAGIC:
-            bundle, size = _decompress(rest, budget)
+            bundle, used = _compressed(rest, budget)
         else:
-            bundle, size = rest, _plain_size(rest)
-        yield ordinal, _entries(bundle)
-        del bundle  # before the next is unpacked: one at a time, in the same memory
-        offset, ordinal = _skip_padding(data, offset + size), ordinal + 1
+            used = _plain_size(rest)
+            bundle = Bundle(rest, used, None)
+        yield ordinal, bundle
+        offset, ordinal = _skip_padding(data, offset + used), ordinal + 1
 
 
 def _skip_padding(data: memoryview, offset: int) -> int:
@@ -122,8 +146,8 @@ def _entries(bundle: memoryview) -> Iterator[Entry]:
         yield Entry(label, bundle[start : start + size])
 
 
-def _decompress(data: memoryview, budget: Budget) -> tuple[memoryview, int]:
-    """Return the bundle inside a compressed one, and the compressed one's size in bytes."""
+def _compressed(data: memoryview, budget: Budget) -> tuple[Bundle, int]:
+    """Return the compressed bundle that `data` begins with, and its size in bytes."""
     version, method = struct.unpack("<HH", part(data, 4, 4, "a compressed bundle's header"))
     if version not in _COMPRESSED_HEADERS:
         raise MalformedError(f"compressed bundle version {version} is not known")
@@ -134,18 +158,13 @@ def _decompress(data: memoryview, budget: Budget) -> tuple[memoryview, int]:
     if size > LARGEST_BUNDLE:
         raise MalformedError(f"a compressed bundle claims {size} bytes, {LARGEST_BUNDLE} at most")
     budget.take(size, "a compressed bundle")
-    packed = part(data, header_size, total - header_size, "a compressed bundle")
-    if method == 0:
-        bundle, used = _inflate(zlib.decompressobj(), packed, size)
-    elif method == 1:
-        whole = _frame(packed, size) if has_total else None
-        zstd = zstandard.ZstdDecompressor()
-        bundle, used = whole or _inflate(zstd.decompressobj(), packed, size)
-    else:
+    if method not in _METHODS:
         raise MalformedError(f"compression method {method} is not known")
-    if has_total and used != len(packed):
-        raise MalformedError(f"a compressed bundle ends {len(packed) - used} bytes early")
-    return bundle, header_size + used
+    packed = part(data, header_size, total - header_size, "a compressed bundle")
+    if not has_total:
+        # Unpacked twice: here for its end alone. Such bundles are of years ago.
+        packed = packed[: _inflate(_METHODS[method](), packed, size)[1]]
+    return Bundle(packed, size, method), header_size + len(packed)
 
 
 def _frame(packed: memoryview, size: int) -> tuple[memoryview, int] | None:
@@ -182,3 +201,9 @@ def _inflate(stream: _Decompressor, packed: memoryview, size: int) -> tuple[memo
             f"a compressed bundle has {len(unpacked)} of the {size} bytes it claims"
         )
     return memoryview(unpacked).toreadonly(), used - len(stream.unused_data)
+
+
+_METHODS: dict[int, Callable[[], _Decompressor]] = {
+    0: zlib.decompressobj,
+    _ZSTD: lambda: zstandard.ZstdDecompressor().decompressobj(),
+}

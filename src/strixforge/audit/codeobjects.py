@@ -21,6 +21,7 @@ from typing import IO
 from strixforge.audit import archives, images, solutions, tars
 from strixforge.audit.bounds import Budget, MalformedError
 from strixforge.audit.images import CodeObject, Finding, NoDeviceCode, Seen, Unreadable, printable
+from strixforge.audit.sharing import KEPT, Second
 
 __all__ = ["CodeObject", "NoDeviceCode", "Unreadable", "scan", "survey"]
 
@@ -28,8 +29,6 @@ ZIP_SUFFIXES = (".whl", ".zip")
 NESTED = 2
 """Archives inside the first one: a pack in a wheel in a bundle."""
 _MAGICS = (*images.MAGICS, *archives.ZIP_MAGICS)
-_KEPT = 64 << 20
-"""Bytes of code objects after which a mapped file's pages are given back: they count as memory."""
 _HEAD = tars.USTAR_AT + len(tars.USTAR)
 
 
@@ -115,12 +114,13 @@ def _stream(stream: IO[bytes], where: str, budget: Budget, depth: int) -> Iterat
             yield Unreadable(where, f"cannot be mapped: {error}")
             return
         found, seen = None, 0
-        for found in images.read(memoryview(mapping), where, budget):
-            yield found
-            seen += found.size if isinstance(found, CodeObject) else 0
-            if seen > _KEPT:
-                mapping.madvise(mmap.MADV_DONTNEED)
-                seen = 0
+        with Second(stream, where, budget) as second:
+            for found in images.read(memoryview(mapping), where, budget, second):
+                yield found
+                seen += found.size if isinstance(found, CodeObject) else 0
+                if seen > KEPT:
+                    mapping.madvise(mmap.MADV_DONTNEED)
+                    seen = 0
         if found is None:
             library = head.startswith(archives.AR_MAGIC)
             yield NoDeviceCode(where, "static library" if library else "program")

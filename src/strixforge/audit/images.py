@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
 
 from strixforge.audit import aks2, archives, bundles, elf, targets
 from strixforge.audit.bounds import Budget, MalformedError
@@ -22,8 +25,7 @@ SECTIONS = (".hip_fatbin", ".llvm.offloading", _RDC_PREFIX)
 _OFFLOAD_KINDS = ("hip-", "hipv4-", "openmp-")
 
 
-@dataclass(frozen=True, slots=True)
-class CodeObject:
+class CodeObject(msgspec.Struct, frozen=True, tag=True):
     """One code object.
 
     `where`: path, then `!` and zip or archive member, section, bundle ordinal, bundle entry.
@@ -40,8 +42,7 @@ class CodeObject:
     kernels: tuple[Kernel, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(msgspec.Struct, frozen=True, tag=True):
     """Something that may hold device code and could not be read: where, and why."""
 
     where: str
@@ -66,7 +67,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
-def read(data: memoryview, where: str, budget: Budget) -> Iterator[Finding]:
+class Elsewhere(Protocol):
+    """Something that has perhaps read a bundle already."""
+
+    def found(self, ordinal: int, bundle: bundles.Bundle) -> list[Finding] | None:
+        """Return what it found in a library's bundle; None where it is to be read here."""
+
+
+def read(
+    data: memoryview, where: str, budget: Budget, elsewhere: Elsewhere | None = None
+) -> Iterator[Finding]:
     """Yield the code objects in a buffer that starts with one of `MAGICS`.
 
     Damage of any kind yields `Unreadable`, and ends the buffer when what follows cannot be found.
@@ -81,14 +91,14 @@ def read(data: memoryview, where: str, budget: Budget) -> Iterator[Finding]:
                     _device_image(kernel), f"{where}!{printable(name)}", None, budget
                 )
         elif data[: len(elf.MAGIC)] != elf.MAGIC:
-            for ordinal, entries in bundles.walk(data, budget):
-                yield from _bundle(entries, f"{where}!{ordinal}", budget)
+            for ordinal, bundle in bundles.walk(data, budget):
+                yield from read_bundle(bundle, f"{where}!{ordinal}", budget)
         else:
             image = elf.Elf(data)
             if image.machine == elf.EM_AMDGPU:
                 yield _code_object(image, where, None, budget)
             else:
-                yield from _host(image, where, budget)
+                yield from _host(image, where, budget, elsewhere)
     except MalformedError as error:
         yield Unreadable(where, str(error))
 
@@ -115,26 +125,42 @@ def _static_library(data: memoryview, where: str, budget: Budget) -> Iterator[Fi
             yield from unrecognised(inner, is_empty=not len(member))
 
 
-def _host(image: elf.Elf, where: str, budget: Budget) -> Iterator[Finding]:
+def embedded(
+    image: elf.Elf, where: str, budget: Budget
+) -> Iterator[tuple[int, str, bundles.Bundle]]:
+    """Yield each bundle of a host program or library: its ordinal in the file, where, and itself.
+
+    Raises `MalformedError` where what follows cannot be found.
+    """
+    size = count = 0
+    for section in image.sections():
+        if section.name.startswith((".hip_fatbin", _RDC_PREFIX)):
+            size += len(section.data)
+            if size > len(image.data):
+                raise MalformedError("sections with device code overlap")
+        if section.name.startswith(".hip_fatbin"):
+            for ordinal, bundle in bundles.walk(section.data, budget):
+                yield count, f"{where}!{printable(section.name)}!{ordinal}", bundle
+                count += 1
+
+
+def _host(
+    image: elf.Elf, where: str, budget: Budget, elsewhere: Elsewhere | None
+) -> Iterator[Finding]:
     """Scan the sections of a host program, library or object in which device code is embedded."""
     if not image.has_sections:
         raise MalformedError(
             "a host ELF without sections: embedded device code cannot be ruled out"
         )
-    embedding = wrappers = count = 0
+    wrappers = count = 0
+    for ordinal, inner, bundle in embedded(image, where, budget):
+        known = None if elsewhere is None else elsewhere.found(ordinal, bundle)
+        yield from read_bundle(bundle, inner, budget) if known is None else known
+        count += 1
     for section in image.sections():
-        inner = f"{where}!{printable(section.name)}"
-        if section.name.startswith((".hip_fatbin", _RDC_PREFIX)):
-            embedding += len(section.data)
-            if embedding > len(image.data):
-                raise MalformedError("sections with device code overlap")
-        if section.name.startswith(".hip_fatbin"):
-            for ordinal, entries in bundles.walk(section.data, budget):
-                count += 1
-                yield from _bundle(entries, f"{inner}!{ordinal}", budget)
-        elif section.name == ".hipFatBinSegment":
+        if section.name == ".hipFatBinSegment":
             wrappers += len(section.data)
-        else:
+        elif not section.name.startswith(".hip_fatbin"):
             yield from _other_section(section, where, budget)
     if wrappers != count * _WRAPPER_SIZE:
         yield Unreadable(
@@ -154,8 +180,9 @@ def _other_section(section: elf.Section, where: str, budget: Budget) -> Iterator
         yield Unreadable(f"{where}!{section.name}", "LLVM offload binaries are not read")
 
 
-def _bundle(entries: Iterator[bundles.Entry], where: str, budget: Budget) -> Iterator[Finding]:
-    for entry in entries:
+def read_bundle(bundle: bundles.Bundle, where: str, budget: Budget) -> Iterator[Finding]:
+    """Yield what is in one bundle. Raises `MalformedError` where it cannot be unpacked."""
+    for entry in bundle.entries():
         if not entry.is_empty_host:
             yield _entry(entry, where, budget)
 
