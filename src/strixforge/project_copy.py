@@ -11,7 +11,7 @@ from strixforge.model.pins import LocalPin
 from strixforge.plan.graph import Plan
 
 _FILES = ("dodo.py", "toolchain.lock", "policy.toml")
-_FOLDERS = ("recipes", "patches", "locks")
+_FOLDERS = ("recipes", "patches", "locks", "smoke")
 
 
 def local_sources(plan: Plan) -> list[str]:

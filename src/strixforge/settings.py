@@ -21,7 +21,7 @@ VARIABLES = {
     "sandbox": "auto, bwrap or unshare",
     "root": "the file system that builds see: host, or a root of toolchain.lock",
     "source": "another source than the pinned one, for prepare_<component>: a folder or an archive",
-    "path": "what audit or verify looks at: a file, an archive, a bundle or a folder",
+    "path": "what audit or verify looks at, or smoke runs: a file, an archive or a folder",
     "compare": "what audit compares with: an earlier wheelhouse, or a record of one",
     "beside": "another target that audit holds the kernels against, such as gfx1100",
     "sign_with": "your private key: wheelhouse and bundle are signed with it",

@@ -31,6 +31,7 @@ from strixforge.actions import (
     promoting,
     releases,
     reproducing,
+    smoking,
     upkeep,
     verifying,
     views,
@@ -191,6 +192,8 @@ def all_tasks(ws: Workspace) -> Iterator[Task]:
     yield _simple("nightly", summary, ws, nights.nightly)
     summary = "promote the stack as the lock has it, or release="
     yield _simple("promote", summary, ws, promoting.promote)
+    summary = "run what is promoted, or an installation at path=, on this machine's GPU"
+    yield _simple("smoke", summary, ws, smoking.smoke)
     yield _simple("rollback", "go back to what was promoted before", ws, promoting.rollback)
     summary = "download what the wheelhouse takes from the index, and say what it comes to"
     yield _simple("fetch_runtime", summary, ws, fetching.report_runtime)

@@ -1,15 +1,18 @@
 """Fixtures of the end-to-end tests: a tiny project for each test, and both kinds of sandbox."""
 
 import hashlib
+import re
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.project import Project, poll
-from tests.unit.staging import metadata, write_wheel
+from tests.unit.staging import write_wheel
+from tests.unit.tiny import real_pip
 from tests.unit.web import Reply, Server, serve
 
 WHEEL = "pip-26.0-py3-none-any.whl"
@@ -69,21 +72,29 @@ def web() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def index(web: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return the environment of a machine whose index has one small wheel, called pip."""
-    described = metadata("pip", "26.0")
+@pytest.fixture(scope="session")
+def pip_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the pip that comes with this Python, as if it were as new as wheelhouses want it."""
     place = tmp_path_factory.mktemp("index") / WHEEL
-    write_wheel(
-        place,
-        {
-            "pip/__init__.py": b"",
-            "pip-26.0.dist-info/METADATA": described,
-            "pip-26.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"
-            b"Tag: py3-none-any\n",
-        },
-    )
-    body = place.read_bytes()
+    info = WHEEL.removesuffix("-py3-none-any.whl") + ".dist-info"
+    with zipfile.ZipFile(real_pip()) as archive:
+        files = {
+            re.sub(r"^pip-[^/]*\.dist-info", info, name): archive.read(name)
+            for name in archive.namelist()
+            if not name.endswith(("RECORD", "/"))
+        }
+    described = files[f"{info}/METADATA"]
+    files[f"{info}/METADATA"] = re.sub(rb"(?m)^Version: .*$", b"Version: 26.0", described, count=1)
+    write_wheel(place, files)
+    return place
+
+
+@pytest.fixture
+def index(web: Server, pip_wheel: Path) -> dict[str, str]:
+    """Return the environment of a machine whose index has one wheel, pip."""
+    with zipfile.ZipFile(pip_wheel) as archive:
+        described = archive.read("pip-26.0.dist-info/METADATA")
+    body = pip_wheel.read_bytes()
     sha256 = hashlib.sha256(body).hexdigest()
     link = f'<a href="/{WHEEL}#sha256={sha256}" data-dist-info-metadata="true">{WHEEL}</a>'
     page = f"<!DOCTYPE html><html><body>{link}</body></html>".encode()

@@ -109,8 +109,9 @@ class Nights:
 
     def bytes_of(self) -> dict[str, bytes]:
         """Return every file of what is promoted."""
-        house = (self.place / "promoted" / "wheelhouse").resolve()
-        return {str(one.relative_to(house)): one.read_bytes() for one in _files(house)}
+        night = (self.place / "promoted" / "night").resolve()
+        files = [*_files(night / "wheelhouse"), *_files(night / "prefix")]
+        return {str(one.relative_to(night)): one.read_bytes() for one in files}
 
 
 def _files(folder: Path) -> list[Path]:

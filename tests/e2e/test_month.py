@@ -24,7 +24,7 @@ LISTED = 8
 """Releases that the index keeps."""
 BALLAST = 1_000_000
 """Bytes that make a release large enough to be missed on the disk."""
-LIMIT = 16_000_000
+LIMIT = 24_000_000
 """Bytes for all: two promoted releases, a candidate, and the evidence of the others. A month of
 releases that stayed would take five times as much."""
 

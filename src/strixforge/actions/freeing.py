@@ -158,7 +158,8 @@ def _free_nights(place: Path) -> int:
     dropped = _dropped(place)
     for number, night in enumerate(reversed(dropped)):
         folder = place / "nights" / night
-        parts = [folder / "project", folder / "wheelhouse", *folder.glob("*.zst")]
+        parts = [folder / name for name in ("project", "wheelhouse", "prefix")]
+        parts += folder.glob("*.zst")
         for path in parts if number < _EVIDENCE else [folder]:
             freed += _remove(path)
     return freed

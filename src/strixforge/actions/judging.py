@@ -10,6 +10,7 @@ from strixforge import pinning
 from strixforge.actions.shown import host_error, with_words
 from strixforge.actions.verdicts import moment
 from strixforge.forge.prepare import remove_tree
+from strixforge.host.gpu import find_gpus
 from strixforge.model.errors import GateError, InterruptedRunError, StrixforgeError
 from strixforge.model.pins import ArchivePin
 from strixforge.nightly import trial
@@ -21,7 +22,7 @@ from strixforge.nightly.candidate import (
     named_files,
     write_lock,
 )
-from strixforge.nightly.feed import Cause, Entry, Kernels, Outcome, Toolchain
+from strixforge.nightly.feed import Cause, Entry, Kernels, Outcome, Smoke, Toolchain
 from strixforge.nightly.trial import Failed
 from strixforge.opening import open_workspace
 from strixforge.plan.device import DEVICE
@@ -58,6 +59,7 @@ class _Trial:
     pins: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     kernels: Kernels | None = None
+    smoke: Smoke | None = None
     bytes: int = 0
 
     @property
@@ -109,7 +111,10 @@ def judge(
     Raises InterruptedRunError, and what is no error of ours.
     """
     now = _Trial(ws, candidate, pin, archive, channel, against, by_hand)
-    stages = (_policy, _download, _toolchain, _identity, _devices, _build, _kernels, _mirror)
+    stages = (
+        *(_policy, _download, _toolchain, _identity, _devices, _build),
+        *(_kernels, _install, _smoke, _mirror),
+    )
     try:
         for stage in stages:
             now.stage = stage.__name__.strip("_")
@@ -224,6 +229,37 @@ def _kernels(now: _Trial) -> None:
     now.kernels = _compare(now, now.candidate.wheelhouse, "kernels")
 
 
+def _install(now: _Trial) -> None:
+    """Install it beside the wheelhouse, where this machine can: what is promoted can be used."""
+    from strixforge.actions.smoking import install_beside
+
+    candidate = now.candidate
+    if now.ws.settings.elsewhere:
+        BOARD.say("install", "not here: it is for other machines (target=elsewhere)")
+        return
+    with BOARD.activity("install") as activity:
+        missing = install_beside(
+            candidate.wheelhouse, candidate.prefix, candidate.folder / "log", activity.line
+        )
+    BOARD.say("install", f"not here: {missing}" if missing else f"into {candidate.prefix}")
+
+
+def _smoke(now: _Trial) -> None:
+    """Run it on the GPU, where the GPU is here."""
+    from strixforge.actions.smoking import run_on_gpu
+
+    ws, candidate = now.ws, now.candidate
+    if not candidate.prefix.is_dir():
+        BOARD.say("smoke", "nothing ran on a GPU: it is not installed here")
+    elif find_gpus().of(ws.plan.arch) is None:
+        BOARD.say("smoke", f"nothing ran on a GPU: there is no {ws.plan.arch} here")
+    else:
+        plan = now.inner().plan
+        names = plan.closure(plan.shipped())
+        log = candidate.folder / "smoke.log"
+        now.smoke = run_on_gpu(candidate.project, names, candidate.prefix, ws.plan.arch, log)
+
+
 def _mirror(now: _Trial) -> None:
     """Keep every download that the candidate's locks name: hosts prune what they had."""
     for sha256 in sorted(named_files(now.candidate.project)):
@@ -303,12 +339,14 @@ def _entry(now: _Trial, failed: Failed | None) -> Entry:
         pins=now.pins,
         toolchain=now.archive,
         kernels=now.kernels,
+        smoke=now.smoke,
         wheelhouse=now.bytes,
         seconds=now.seconds,
         checkout=checkout(now.ws.settings.home),
     )
-    if failed is not None and now.candidate.wheelhouse.exists():
-        remove_tree(now.candidate.wheelhouse)
+    for made in (now.candidate.wheelhouse, now.candidate.prefix):
+        if failed is not None and made.exists():
+            remove_tree(made)
     return entry
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,9 +141,13 @@ def say_verdict(ws: Workspace, entry: Entry) -> None:
     place = place_of(ws)
     if entry.verdict == "promoted":
         BOARD.say("promoted", f"{entry.night}: {place / 'promoted'}")
+        link = place / "promoted"
+        use = f". {shlex.quote(str(link / 'prefix' / 'activate.sh'))}"
+        install = f"{link / 'wheelhouse' / 'install.sh'} ~/strixforge-{ws.plan.stack}"
+        first = f"Use it:\n  {use}\n" if (link / "prefix").is_dir() else ""
         BOARD.write(
-            f"\nInstall it, with no network:\n  {place / 'promoted' / 'wheelhouse' / 'install.sh'} "
-            f"~/strixforge-{ws.plan.stack}\nGo back:  ./doit {ws.settings.words()}rollback"
+            f"\n{first}Install it elsewhere, with no network:\n  {install}\n"
+            f"Go back:\n  ./doit {ws.settings.words()}rollback"
         )
         return
     if entry.cause is None:  # pragma: no cover - only what is promoted has none

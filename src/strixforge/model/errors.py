@@ -169,6 +169,13 @@ class QuarantinedError(StrixforgeError):
     title = "Quarantined"
 
 
+class GpuError(StrixforgeError):
+    """What was built does not run on the GPU, or the kernel told of a fault while it ran."""
+
+    exit_code = 29
+    title = "Fails on the GPU"
+
+
 class InterruptedRunError(StrixforgeError):
     """The run was stopped by Ctrl-C or SIGTERM."""
 

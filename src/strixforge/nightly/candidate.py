@@ -3,6 +3,7 @@
 nights/<name>/project     lock, recipes, patches: what is tried
 nights/<name>/pin.json    the archive of the release, once it was downloaded
 nights/<name>/wheelhouse  what came out, when all of it was built
+nights/<name>/prefix      the same installed, where this machine can
 """
 
 import hashlib
@@ -54,6 +55,11 @@ class Candidate:
         """The wheelhouse, once it is finished."""
         return self.folder / "wheelhouse"
 
+    @property
+    def prefix(self) -> Path:
+        """Where it is installed."""
+        return self.folder / "prefix"
+
     def archive(self) -> Toolchain | None:
         """Return what an earlier night downloaded, or None."""
         try:
@@ -85,7 +91,7 @@ def project_digest(home: Path, plan: Plan) -> str:
     """Return a digest of what decides what is built: root, data of the project, its sources."""
     found = hashlib.sha256(f"{plan.root}\0".encode())
     data = [home / name for name in ("toolchain.lock", "policy.toml")]
-    for folder in ("recipes", "patches", "locks"):
+    for folder in ("recipes", "patches", "locks", "smoke"):
         data += sorted(path for path in (home / folder).rglob("*") if path.is_file())
     if sources := local_sources(plan):
         listed = git(home, "ls-files", "-z", "--", *sources).split("\0")
@@ -118,7 +124,7 @@ def checkout(home: Path) -> str:
 def lay_out(candidate: Candidate, home: Path, plan: Plan) -> None:
     """Copy the project into the candidate's folder; what an earlier night left there goes."""
     candidate.folder.mkdir(parents=True, exist_ok=True)
-    for left in (candidate.project, candidate.wheelhouse):
+    for left in (candidate.project, candidate.wheelhouse, candidate.prefix):
         if left.exists():
             remove_tree(left)
     candidate.project.mkdir()

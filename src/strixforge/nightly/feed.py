@@ -26,7 +26,7 @@ class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why a candidate was not promoted."""
 
     stage: str
-    """policy, download, toolchain, identity, device, build, kernels or smoke; or person."""
+    """A stage of docs/reference/nightly.md, or person."""
     code: int
     """The exit code of the error: docs/reference/errors.md."""
     what: str
@@ -55,6 +55,16 @@ class Kernels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     changed: int = 0
 
 
+class Smoke(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ran on the GPU."""
+
+    arch: str
+    components: tuple[str, ...]
+    """Those whose smoke test passed."""
+    kernel: str
+    """Release of the running Linux kernel."""
+
+
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One candidate and its verdict."""
 
@@ -72,6 +82,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Every component's version: what is promoted or quarantined is this whole."""
     toolchain: Toolchain | None = None
     kernels: Kernels | None = None
+    smoke: Smoke | None = None
+    """None where nothing ran on a GPU."""
     wheelhouse: int = 0
     """Bytes."""
     seconds: dict[str, float] = {}

@@ -4,6 +4,7 @@ promoted                   -> generations/<n>, what people source and install fr
 generations/<n>/night      -> ../../nights/<name>, the candidate
 generations/<n>/previous   -> ../<m>, what rollback goes back to; absent in the first
 generations/<n>/wheelhouse -> night/wheelhouse
+generations/<n>/prefix     -> night/prefix; absent where it is not installed
 """
 
 import shutil
@@ -12,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from strixforge.nightly.feed import sync_folder
-
-_WHEELHOUSE = "wheelhouse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,9 @@ def promote(place: Path, night: str) -> Generation:
     staged = folder / f".{uuid.uuid4().hex}"
     staged.mkdir()
     (staged / "night").symlink_to(f"../../nights/{night}")
-    (staged / _WHEELHOUSE).symlink_to(f"night/{_WHEELHOUSE}")
+    for name in ("wheelhouse", "prefix"):
+        if (place / "nights" / night / name).is_dir():
+            (staged / name).symlink_to(f"night/{name}")
     if before is not None:
         (staged / "previous").symlink_to(f"../{before.number}")
     sync_folder(staged)
