@@ -3,10 +3,14 @@
 import re
 import shlex
 import subprocess
+from collections.abc import Mapping
 
 import pytest
 
+from tests.e2e.nights import Nights, code_object
 from tests.e2e.project import Done, Project
+from tests.unit.therock import tarball, therock
+from tests.unit.web import Server
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +19,13 @@ def _mounts() -> None:
         pytest.skip("no user and mount namespace can be made here")
 
 
-def on_a_small_disk(project: Project, folder: str, size: str, *commands: list[str]) -> list[Done]:
+def on_a_small_disk(
+    project: Project,
+    folder: str,
+    size: str,
+    *commands: list[str],
+    env: Mapping[str, str] | None = None,
+) -> list[Done]:
     """Run doit on a disk of `size` at `folder`; before the last command it grows."""
     place = shlex.quote(str(project.home / folder))
     lines = [f"mkdir -p {place}; mount -t tmpfs -o size={size} tmpfs {place}"]
@@ -23,7 +33,7 @@ def on_a_small_disk(project: Project, folder: str, size: str, *commands: list[st
         if number and number == len(commands) - 1:
             lines.append(f"mount -o remount,size=256m {place}")
         lines.append(f'{shlex.join(project.command(*command))}; echo "== ended with $?"')
-    done = project.run(["unshare", "-rm", "sh", "-c", "\n".join(lines)])
+    done = project.run(["unshare", "-rm", "sh", "-c", "\n".join(lines)], env=env)
     *runs, rest = done.text.split("== ended with ")
     codes = [int(part.splitlines()[0]) for part in [*runs[1:], rest]]
     return [Done(code, text) for code, text in zip(codes, runs, strict=True)]
@@ -56,3 +66,19 @@ def test_a_disk_that_is_full_before_anything_is_built(project: Project) -> None:
     full, again = on_a_small_disk(project, "build", "4k", ["build_working"], ["build_working"])
     full.check(22, "the disk is full")
     again.check(0, "done in")
+
+
+@pytest.mark.slow
+def test_a_night_on_a_full_disk_is_postponed_and_made_up_for(
+    project: Project, web: Server, index: dict[str, str]
+) -> None:
+    version = "10.1.0a20260901"
+    nights = Nights(project, web, index, version)
+    more = {"lib/kernels/gemm.hsaco": code_object(), "share/ballast": bytes(40_000_000)}
+    nights.files.clear()
+    nights.publish(version, body=tarball(therock("10.1.0", version), more=more))
+    nights.doit("lock").check(0)
+    night = ["channel=nightly", "nightly"]
+    full, again = on_a_small_disk(project, "build", "30m", night, night, env=index)
+    full.check(22, "is postponed, in stage toolchain", "disk", "tries it again")
+    again.check(0, "promoted")

@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.nights import Nights, code_object
 from tests.e2e.project import Project, poll
+from tests.unit.repository import Repository
 from tests.unit.test_codeobjects import GFX1100
 from tests.unit.therock import MANIFEST, tarball, therock
 from tests.unit.web import Reply, Server, closed_port
@@ -110,6 +111,27 @@ def test_only_what_changed_is_built(followed: Nights) -> None:
     said = followed.doit("nightly").check(0)
     assert "  kernels            building" in said
     assert "  leaf               building" not in said  # its need came out the same
+
+
+def test_what_is_promoted_is_kept_with_its_repositories(followed: Nights, tmp_path: Path) -> None:
+    remote = Repository(tmp_path / "remote")
+    commit = remote.commit(readme="from a repository")
+    pin = {"source": "git", "url": remote.url, "commit": commit}
+    followed.project.add("tool", "cp readme {{ out }}/", pin=pin, needs=["kernels"])
+    followed.doit("lock").check(0)
+    followed.doit("nightly").check(0, "promoted")
+    # Every host is gone, and so is the cache.
+    for path, _ in list(followed.web.asked):
+        followed.web.add(path, Reply(b"pruned", 404))
+    shutil.rmtree(remote.path)
+    for name in ("sha256", "git"):
+        shutil.rmtree(followed.project.cache / name)
+    for record in (followed.project.store / "records").glob("*.json"):
+        record.unlink()
+    project = (followed.place / "promoted" / "night" / "project").resolve()
+    places = (f"cache={followed.project.cache}", f"store={followed.project.store}")
+    command = [*followed.project.command()[:2], str(project / "dodo.py"), *places, "build_tool"]
+    followed.project.run(command, env=followed.env).check(0, "tool", "done in")
 
 
 @dataclass(frozen=True)

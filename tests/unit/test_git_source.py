@@ -12,7 +12,7 @@ from strixforge.model.errors import ArchiveError, FetchError, HostError, Integri
 from strixforge.model.pins import GitPin
 from strixforge.sources import Site, kind_of
 from strixforge.sources.cache import Cache
-from strixforge.sources.git import _resolve, digest, fetch, missing, unpack
+from strixforge.sources.git import _resolve, digest, fetch, keep, missing, unpack
 from tests.unit.repository import Repository
 
 
@@ -125,6 +125,63 @@ def test_the_mirror_is_reused_when_every_origin_is_gone(
     for name in ("first", "second"):
         target = lay_out(site, one, tmp_path / name)
         assert (target / "third_party/branch/deep/leaf/leaf").read_text() == "old leaf"
+
+
+@pytest.fixture
+def kept(site: Site, family: tuple[Repository, str], tmp_path: Path) -> tuple[Site, GitPin]:
+    """Return an empty cache beside a mirror that a commit was kept in."""
+    remote, commit = family
+    one = pin(remote, commit)
+    cache = Cache(site.cache.root, tmp_path / "store" / "mirror")
+    keep(one, cache)  # which has nothing to keep yet
+    get(Site(site.home, cache), one)
+    keep(one, cache)
+    keep(one, cache)
+    shutil.rmtree(site.cache.root)
+    return Site(site.home, cache), one
+
+
+def test_a_kept_commit_comes_back_when_cache_and_origins_are_gone(
+    kept: tuple[Site, GitPin], family: tuple[Repository, str], tmp_path: Path
+) -> None:
+    site, one = kept
+    shutil.rmtree(family[0].path.parent)
+    assert missing(one, site)
+    get(site, one)
+    target = lay_out(site, one, tmp_path / "out")
+    assert (target / "readme").read_text() == "with submodules"
+    assert (target / "third_party/branch/deep/leaf/leaf").read_text() == "old leaf"
+
+
+def test_what_a_killed_copy_left_behind_does_no_harm(
+    kept: tuple[Site, GitPin], tmp_path: Path
+) -> None:
+    site, one = kept
+    get(site, one)
+    for repository in (tmp_path / "store" / "mirror" / "git").iterdir():
+        shutil.rmtree(repository / "refs" / "strixforge")
+        (repository / "packed-refs").unlink(missing_ok=True)
+        shutil.rmtree(repository / "objects")
+        (repository / "objects").mkdir()
+        (repository / "shallow.lock").touch()
+    keep(one, site.cache)
+    shutil.rmtree(site.cache.root)
+    get(site, one)
+    lay_out(site, one, tmp_path / "out")
+
+
+def test_a_damaged_mirror_is_passed_over_and_the_origin_asked(
+    kept: tuple[Site, GitPin], tmp_path: Path
+) -> None:
+    site, one = kept
+    for path in (tmp_path / "store" / "mirror").rglob("objects/**/*"):
+        if path.is_file() and path.suffix not in (".idx", ".rev"):
+            path.chmod(0o644)
+            data = bytearray(path.read_bytes())
+            data[len(data) // 2] ^= 1
+            path.write_bytes(bytes(data))
+    get(site, one)
+    lay_out(site, one, tmp_path / "out")
 
 
 def objects(site: Site) -> list[Path]:

@@ -12,7 +12,7 @@ from strixforge.actions.verdicts import moment
 from strixforge.forge.prepare import remove_tree
 from strixforge.host.gpu import find_gpus
 from strixforge.model.errors import GateError, InterruptedRunError, StrixforgeError
-from strixforge.model.pins import ArchivePin
+from strixforge.model.pins import ArchivePin, GitPin
 from strixforge.nightly import trial
 from strixforge.nightly.candidate import (
     Candidate,
@@ -261,9 +261,15 @@ def _smoke(now: _Trial) -> None:
 
 
 def _mirror(now: _Trial) -> None:
-    """Keep every download that the candidate's locks name: hosts prune what they had."""
+    """Keep every download and commit that the candidate's locks name: hosts prune what they had."""
     for sha256 in sorted(named_files(now.candidate.project)):
         now.ws.cache.keep(sha256)
+    inner = now.inner()
+    for component in inner.plan.components.values():
+        if isinstance(component.pin, GitPin):
+            from strixforge.sources import git
+
+            git.keep(component.pin, now.ws.cache)
 
 
 def _compare(now: _Trial, place: Path, name: str) -> Kernels:

@@ -21,11 +21,11 @@ class Cache:
         `mirror` is a folder of the same form that is only read: what is not here may be there.
         """
         self.root = root
-        self._mirror = mirror
+        self.mirror = mirror
 
     def find(self, sha256: str) -> Path | None:
         """Return the cached file of that hash, not yet verified, or None."""
-        for root in (self.root, self._mirror):
+        for root in (self.root, self.mirror):
             if root is not None:
                 try:
                     return next((root / "sha256" / sha256).iterdir(), None)
@@ -59,9 +59,9 @@ class Cache:
     def keep(self, sha256: str) -> None:
         """Put a file into the mirror too, by a hard link where that can be."""
         source = self.root / "sha256" / sha256
-        if self._mirror is None or not source.is_dir():
+        if self.mirror is None or not source.is_dir():
             return
-        target = self._mirror / "sha256" / sha256
+        target = self.mirror / "sha256" / sha256
         if target.exists():
             return
         staged = target.with_name(f".{sha256}.{os.getpid()}")

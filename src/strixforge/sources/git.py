@@ -70,6 +70,13 @@ def unpack(pin: GitPin, site: Site, target: Path) -> None:
     check_links(target, what)
 
 
+def keep(pin: GitPin, cache: Cache) -> None:
+    """Put a commit that the cache has into its mirror too, with its submodules."""
+    if cache.mirror is not None and not _lacks(cache, pin.url, pin.commit, pin.submodules):
+        what = f"{pin.component} {pin.version}"
+        _keep(cache, Cache(cache.mirror), pin.url, pin.commit, pin.submodules, what=what)
+
+
 def git_environment() -> dict[str, str]:
     """Return the environment of a git that asks a remote: no prompts, and only safe protocols."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
@@ -119,6 +126,13 @@ def _make(path: Path) -> git.Repo:
     return repo
 
 
+def _alone(path: Path) -> git.Repo:
+    """Return a mirror, made if need be; the caller holds its lock."""
+    for stale in (*path.glob("*.lock"), *path.glob("refs/**/*.lock")):
+        stale.unlink()  # of a git that was killed: nobody else is at work here now
+    return _open(path) or _make(path)
+
+
 def _has(repo: git.Repo, commit: str) -> bool:
     try:
         repo.git.rev_parse("--verify", "--quiet", f"{commit}^{{tree}}")
@@ -140,14 +154,43 @@ def _lacks(cache: Cache, url: str, commit: str, submodules: bool) -> bool:
 def _fetch(cache: Cache, url: str, commit: str, submodules: bool, *, what: str) -> None:
     path = _mirror(cache, url)
     with cache.locked(path.name):
-        for stale in (*path.glob("*.lock"), *path.glob("refs/**/*.lock")):
-            stale.unlink()  # of a git that was killed: nobody else is at work here now
-        repo = _open(path) or _make(path)
-        if not _has(repo, commit):
+        repo = _alone(path)
+        if not _has(repo, commit) and not _from_mirror(repo, cache, url, commit):
             _receive(repo, url, commit, what)
     if submodules:
         for module in _submodules(repo, url, commit):
             _fetch(cache, module.url, module.commit, submodules, what=f"{what}: {module.path}")
+
+
+def _keep(cache: Cache, kept: Cache, url: str, commit: str, submodules: bool, *, what: str) -> None:
+    path = _mirror(kept, url)
+    with kept.locked(path.name):
+        repo = _alone(path)
+        source = _open(_mirror(cache, url))
+        if not _has(repo, commit) and not _copy(repo, _mirror(cache, url), commit):
+            raise _damaged(path, what, "A commit could not be copied into it.")
+    for module in _submodules(source, url, commit) if source is not None and submodules else []:
+        _keep(cache, kept, module.url, module.commit, submodules, what=f"{what}: {module.path}")
+
+
+def _from_mirror(repo: git.Repo, cache: Cache, url: str, commit: str) -> bool:
+    """Take a commit from the cache's mirror, and say whether it was there."""
+    if cache.mirror is None:
+        return False
+    path = _mirror(Cache(cache.mirror), url)
+    kept = _open(path)
+    return kept is not None and _has(kept, commit) and _copy(repo, path, commit)
+
+
+def _copy(repo: git.Repo, source: Path, commit: str) -> bool:
+    """Copy one commit from a repository of ours, by the ref that keeps it there."""
+    ref = f"refs/strixforge/{commit}"
+    options = ("--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
+    try:
+        repo.git.fetch("--depth=1", *options, "--", str(source), f"+{ref}:{ref}")
+    except GitCommandError:
+        return False
+    return _has(repo, commit)
 
 
 def _receive(repo: git.Repo, url: str, commit: str, what: str) -> None:
