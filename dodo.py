@@ -5,12 +5,12 @@ from pathlib import Path
 
 from doit import doit_cmd
 
-from strixforge import tasks
+from strixforge import starting, tasks
 
 HOME = Path(__file__).resolve().parent
-DOIT_CONFIG = tasks.config()
+DOIT_CONFIG = starting.config()
 # doit keeps the name=value words of its command line here and has no function to list them.
-WORKSPACE = tasks.load(HOME, doit_cmd._CMDLINE_VARS or {})  # noqa: SLF001
+WORKSPACE = starting.load(HOME, doit_cmd._CMDLINE_VARS or {})  # noqa: SLF001
 
 
 def task_strixforge() -> Iterator[tasks.Task]:

@@ -187,6 +187,12 @@ def test_an_absurd_time_gives_way_to_the_day_of_the_number(web: Server) -> None:
     assert asked(web, files, fresh_days=7).newest_file == dt.date(2026, 8, 23)
 
 
+def test_a_day_to_come_does_not_hide_that_an_index_is_stale(web: Server) -> None:
+    files = page({"name": name("10.1.0a20260101"), "mtime": mtime(2030, 1, 1)})
+    found = asked(web, files, fresh_days=7)
+    assert "2030-01-01, a day to come: a clock is wrong" in found.stale(TODAY)
+
+
 def test_an_index_that_tells_no_day_is_never_stale(web: Server) -> None:
     found = asked(web, page(name("7.14.1")), fresh_days=1)
     assert (found.newest_file, found.stale(dt.date(2040, 1, 1))) == (None, "")

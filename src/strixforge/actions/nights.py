@@ -1,7 +1,5 @@
 """`doit nightly`: the newest release that may be, tried once, and told."""
 
-import os
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +18,7 @@ from strixforge.actions.verdicts import (
 )
 from strixforge.model.errors import InterruptedRunError, StrixforgeError
 from strixforge.nightly import generations
+from strixforge.nightly.at_end import run_at_end
 from strixforge.nightly.candidate import Candidate, checkout, followed
 from strixforge.nightly.feed import Cause, Entry, Toolchain, append, read_feed
 from strixforge.nightly.versions import order, parse
@@ -29,8 +28,6 @@ from strixforge.workspace import Workspace
 
 if TYPE_CHECKING:
     from strixforge.nightly.discover import Release
-
-_THEN_SECONDS = 600
 
 
 def nightly(ws: Workspace) -> None:
@@ -144,15 +141,5 @@ def _then(ws: Workspace, said: str) -> None:
     if not ws.settings.then:
         return
     told = {"NIGHTLY_SAID": said, "NIGHTLY_SUMMARY": str(path)}
-    try:
-        done = subprocess.run(
-            ["sh", "-c", ws.settings.then],
-            env=os.environ | told,
-            timeout=_THEN_SECONDS,
-            check=False,
-            cwd=place,
-        )
-        if done.returncode:
-            BOARD.say("warning", f"the command of then= ended with {done.returncode}")
-    except subprocess.TimeoutExpired:
-        BOARD.say("warning", f"the command of then= took more than {_THEN_SECONDS} s")
+    if fault := run_at_end(ws.settings.then, place, told):
+        BOARD.say("warning", f"the command of then= {fault}")

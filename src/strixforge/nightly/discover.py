@@ -50,11 +50,16 @@ class Found:
     """When the index last got a file for any GPU, as far as it tells."""
 
     def stale(self, today: dt.date) -> str:
-        """Return why the index is stale, or nothing."""
+        """Return why the index is stale, or why that cannot be told; or nothing."""
         limit = self.channel.fresh_days
         if limit is None or self.newest_file is None:
             return ""
         age = (today - self.newest_file).days
+        if age < -1:  # the clock of another time zone may be a day ahead
+            return (
+                f"channel {self.channel.name} has a file of {self.newest_file}, a day to come: "
+                "a clock is wrong, and whether it is stale cannot be told"
+            )
         if age <= limit:
             return ""
         return (
