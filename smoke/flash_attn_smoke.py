@@ -1,5 +1,9 @@
 """flash-attn: its Triton backend, against PyTorch on the CPU."""
 
+from machine import require_compiler
+
+require_compiler()
+
 import torch
 from flash_attn import flash_attn_func
 from torch.nn.functional import scaled_dot_product_attention

@@ -1,6 +1,7 @@
 """PyTorch: every device is ours, memory goes there and back, rocBLAS and hipBLASLt multiply."""
 
 import os
+import warnings
 
 import torch
 
@@ -11,13 +12,17 @@ def product(library: str) -> float:
     """Return the largest relative error of a product in bfloat16, as a library makes it.
 
     preferred_blas_library: pytorch/pytorch, torch/backends/cuda/__init__.py; on ROCm cublas is
-    rocBLAS, and cublaslt is hipBLASLt.
+    rocBLAS, and cublaslt is hipBLASLt. Where that cannot, PyTorch takes rocBLAS with a warning.
     """
     torch.backends.cuda.preferred_blas_library(library)
     torch.manual_seed(0)
     a, b = (torch.randn(512, 512, dtype=torch.bfloat16) for _ in range(2))
     wanted = a.double() @ b.double()
-    found = (a.cuda() @ b.cuda()).cpu().double()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="(?is).*blas")
+        found = (a.cuda() @ b.cuda()).cpu().double()
+    taken = torch.backends.cuda.preferred_blas_library()
+    assert taken.name.lower() == library, f"asked for {library}, PyTorch took {taken.name}"
     return float((found - wanted).abs().max() / wanted.abs().max())
 
 

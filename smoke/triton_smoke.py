@@ -1,5 +1,9 @@
 """Triton: a kernel is compiled on this machine, and adds."""
 
+from machine import require_compiler
+
+require_compiler()
+
 import torch
 import triton
 import triton.language as tl

@@ -38,6 +38,19 @@ pytestmark = [
 ]
 
 
+# A device that is not there cannot be mounted over: /dev is made anew, of the same devices.
+DEV = """
+mkdir -p "$1" && mount -t tmpfs none "$1" && touch "$1/kfd"
+for one in /dev/*; do
+    name=$1/${one##*/}
+    if [ -L "$one" ]; then cp -a "$one" "$name"; continue; fi
+    if [ -d "$one" ]; then mkdir "$name"; else touch "$name"; fi
+    mount --rbind "$one" "$name"
+done
+mount --move "$1" /dev
+"""
+
+
 class Machine:
     """This machine, with a GPU."""
 
@@ -51,11 +64,12 @@ class Machine:
 
     def doit(self, *words: str, has_log: bool = True) -> Done:
         """Run a command of the stack."""
-        hides = "" if has_log else "mount --bind /dev/null /dev/kmsg && "
-        inner = f'mount --bind "$0" /sys && {hides}exec "$@"'
+        hides = "" if has_log else "mount --bind /dev/null /dev/kmsg"
+        lines = ["set -e", DEV, 'mount --bind "$0" /sys', hides, "shift", 'exec "$@"']
         command = self.nights.project.command("channel=nightly", *words)
+        places = [str(self._sysfs), str(self._sysfs.with_name("dev"))]
         return self.nights.project.run(
-            ["unshare", "--mount", "sh", "-c", inner, str(self._sysfs), *command],
+            ["unshare", "--mount", "sh", "-c", "\n".join(lines), *places, *command],
             env=self.nights.env,
         )
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from git.exc import GitCommandError
 
 from strixforge.model.errors import ArchiveError, FetchError, HostError, IntegrityError
 from strixforge.model.pins import GitPin
 from strixforge.sources import Site, kind_of
+from strixforge.sources import git as source
 from strixforge.sources.cache import Cache
 from strixforge.sources.git import _resolve, digest, fetch, keep, missing, unpack
 from tests.unit.repository import Repository
@@ -161,13 +163,42 @@ def test_what_a_killed_copy_left_behind_does_no_harm(
     for repository in (tmp_path / "store" / "mirror" / "git").iterdir():
         shutil.rmtree(repository / "refs" / "strixforge")
         (repository / "packed-refs").unlink(missing_ok=True)
-        shutil.rmtree(repository / "objects")
-        (repository / "objects").mkdir()
         (repository / "shallow.lock").touch()
     keep(one, site.cache)
     shutil.rmtree(site.cache.root)
     get(site, one)
     lay_out(site, one, tmp_path / "out")
+
+
+def test_a_commit_that_came_without_its_ref_is_kept_all_the_same(
+    site: Site, family: tuple[Repository, str], tmp_path: Path
+) -> None:
+    remote, commit = family
+    one = pin(remote, commit)
+    cache = Cache(site.cache.root, tmp_path / "store" / "mirror")
+    get(Site(site.home, cache), one)
+    for repository in (site.cache.root / "git").iterdir():  # as a fetch that was killed leaves it
+        shutil.rmtree(repository / "refs" / "strixforge")
+    keep(one, cache)
+    shutil.rmtree(site.cache.root)
+    shutil.rmtree(remote.path.parent)
+    get(Site(site.home, cache), one)
+
+
+def test_a_mirror_without_room_is_no_damage(
+    site: Site, remote: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = pin(remote, remote.git("rev-parse", "HEAD"))
+    cache = Cache(site.cache.root, tmp_path / "store" / "mirror")
+    get(Site(site.home, cache), one)
+
+    def full(*_: object) -> None:
+        raise GitCommandError("fetch", 128, b"fatal: write error: No space left on device")
+
+    monkeypatch.setattr(source, "_copy", full)
+    with pytest.raises(HostError, match="could not be copied into the store's mirror") as caught:
+        keep(one, cache)
+    assert "No space left" in caught.value.cause
 
 
 def test_a_damaged_mirror_is_passed_over_and_the_origin_asked(

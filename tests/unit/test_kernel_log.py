@@ -25,6 +25,9 @@ AMDGPU = "amdgpu 0000:c5:00.0: amdgpu: "
         (6, AMDGPU + "VRAM is lost due to GPU reset!"),
         (6, AMDGPU + "[drm] device wedged, but recovered through reset"),
         (3, "amdgpu: anything that the driver calls an error"),
+        (3, "kfd kfd: amdgpu: failed to add device 1002:1586"),
+        (3, "[drm:gfx_v11_0_hw_fini [amdgpu]] *ERROR* failed to halt cp gfx"),
+        (4, AMDGPU + "Fence fallback timer expired on ring sdma0"),
     ],
 )
 def test_a_fault_of_the_gpu_is_told(level: int, text: str) -> None:
@@ -38,6 +41,9 @@ def test_a_fault_of_the_gpu_is_told(level: int, text: str) -> None:
         (4, AMDGPU + "runpm: unable to wake"),
         (3, "usb 1-2: device descriptor read/64, error -71"),
         (6, "eth0: page fault"),
+        (3, "nouveau 0000:01:00.0: [drm] *ERROR* fifo: fault"),
+        (3, "snd_hda_intel 0000:c5:00.1: amdgpu bound failed"),
+        (3, "amdgpu 0000:c5:00.0: [drm] *ERROR* dc_dmub_srv_log_diagnostic_data: DMCUB error"),
     ],
 )
 def test_what_others_say_is_none(level: int, text: str) -> None:
@@ -67,13 +73,33 @@ def test_the_kernels_own_log_tells_what_came_and_nothing_from_before() -> None:
 @pytest.mark.skipif(not may_write(), reason="only root reads the kernel's log everywhere")
 def test_lines_that_were_lost_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with opened() as log:
-
-        def lost(*_: object) -> bytes:
-            raise OSError(errno.EPIPE, "Broken pipe")
-
-        monkeypatch.setattr(os, "read", lost)
+        told = overwritten(monkeypatch, b"6,9,9,-;usb 1-2: new device")
         with pytest.raises(HostError, match="lost lines"):
             log.new()
+        assert told == []
+
+
+@pytest.mark.skipif(not may_write(), reason="only root reads the kernel's log everywhere")
+def test_a_fault_counts_more_than_lines_that_were_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened() as log:
+        overwritten(monkeypatch, f"6,9,9,-;{AMDGPU}GPU reset begin!".encode())
+        assert faults(log.new()) == [f"{AMDGPU}GPU reset begin!"]
+
+
+def overwritten(monkeypatch: pytest.MonkeyPatch, line: bytes) -> list[bytes]:
+    """Stand for a buffer that was written over: EPIPE, and then what is left."""
+    left = [line]
+    errors = [OSError(errno.EPIPE, "Broken pipe")]
+
+    def read(*_: object) -> bytes:
+        if errors:
+            raise errors.pop()
+        if left:
+            return left.pop()
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "read", read)
+    return left
 
 
 def test_another_device_in_its_place_is_no_log(no_journal: None) -> None:
@@ -129,6 +155,41 @@ esac""",
     with opened(tmp_path / "no-kmsg") as log:
         assert [one.text for one in log.new()] == ["amdgpu: line 1", "amdgpu: line 2"]
         assert log.new() == []
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        ('"amdgpu: plain"', "amdgpu: plain"),
+        (json.dumps(list(b"amdgpu: \xff")), "amdgpu: \ufffd"),
+        ("null", None),
+    ],
+)
+def test_messages_that_are_no_text_are_read_or_told(
+    message: str, found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_log, "_JOURNAL_LATE", 0)
+    first = '{"__CURSOR": "c", "PRIORITY": "6", "MESSAGE": "hello"}'
+    row = f'{{"__CURSOR": "d", "PRIORITY": "3", "MESSAGE": {message}}}'
+    journal(
+        tmp_path,
+        monkeypatch,
+        f"case \"$*\" in *--lines=1*) echo '{first}';; *) echo '{row}';; esac",
+    )
+    with opened(tmp_path / "no-kmsg") as log:
+        if found is None:
+            with pytest.raises(HostError):
+                log.new()
+        else:
+            assert log.new() == [Record(3, found)]
+
+
+def test_a_row_without_its_fields_is_no_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal(tmp_path, monkeypatch, 'echo \'{"__CURSOR": "c"}\'')
+    with pytest.raises(HostError, match="cannot be read"):
+        opened(tmp_path / "no-kmsg")
 
 
 def test_a_journal_that_fails_meanwhile_is_no_clean_one(

@@ -1,6 +1,7 @@
 """Smoke tests of components: what they see, how they end, and what is said of a failure."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -14,8 +15,16 @@ from strixforge.host.gpu import Gpu, Gpus
 from strixforge.model.errors import GpuError, HostError, InterruptedRunError
 from strixforge.smoke import running
 from strixforge.smoke.kernel_log import Record
-from strixforge.smoke.running import Script, require_gpu, run_scripts, scripts_of
+from strixforge.smoke.running import (
+    Script,
+    environment,
+    has_gpu,
+    require_gpu,
+    run_scripts,
+    scripts_of,
+)
 
+SEEN = environment(Gpus((Gpu("gfx1151", {}),), frozenset()), "gfx1151")
 RESET = Record(6, "amdgpu 0000:c5:00.0: amdgpu: GPU reset begin!")
 
 
@@ -51,7 +60,7 @@ def run(prefix: Path, tmp_path: Path) -> Run:
             scripts.append(Script(f"c{number}", path))
         said: dict[str, str] = {}
         log = tmp_path / "log"
-        run_scripts(scripts, prefix, "gfx1151", kernel or Quiet(), log, said.__setitem__)
+        run_scripts(scripts, prefix, SEEN, kernel or Quiet(), log, said.__setitem__)
         return said
 
     return begin
@@ -141,23 +150,87 @@ def test_a_stopped_run_ends_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
         run("import time; time.sleep(61)")
 
 
-def test_without_the_gpu_it_is_said() -> None:
+def gpus(*targets: str) -> Gpus:
+    return Gpus(tuple(Gpu(one, {}) for one in targets), frozenset())
+
+
+def test_without_the_gpu_it_is_said(tmp_path: Path) -> None:
+    kfd = tmp_path / "kfd"
     with pytest.raises(HostError, match="no gfx1151 here") as caught:
-        require_gpu(Gpus((Gpu("gfx1100", {}),), frozenset()), "gfx1151")
+        require_gpu(gpus("gfx1100"), "gfx1151", kfd)
     assert caught.value.cause == "Found: gfx1100."
-    require_gpu(Gpus((Gpu("gfx1151", {}),), frozenset()), "gfx1151")
+    with pytest.raises(HostError, match="the gfx1151 here cannot be reached") as caught:
+        require_gpu(gpus("gfx1151"), "gfx1151", kfd)
+    assert "--device=" in caught.value.fix
+    assert not has_gpu(gpus("gfx1151"), "gfx1151", kfd)
+    kfd.touch()
+    require_gpu(gpus("gfx1151"), "gfx1151", kfd)
+    assert has_gpu(gpus("gfx1100", "gfx1151"), "gfx1151", kfd)
+    assert not has_gpu(gpus("gfx1100"), "gfx1151", kfd)
 
 
-def test_a_missing_driver_is_the_likely_cause(
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
+def test_a_gpu_that_this_user_may_not_open_is_no_fault_of_a_release(tmp_path: Path) -> None:
+    (tmp_path / "kfd").touch(0)
+    with pytest.raises(HostError, match="may not use") as caught:
+        require_gpu(gpus("gfx1151"), "gfx1151", tmp_path / "kfd")
+    assert "usermod -aG render" in caught.value.fix
+
+
+def test_of_several_gpus_those_of_the_target_are_seen() -> None:
+    assert "ROCR_VISIBLE_DEVICES" not in environment(gpus("gfx1151", "gfx1151"), "gfx1151")
+    seen = environment(gpus("gfx1100", "gfx1151", "gfx1151"), "gfx1151")
+    assert seen["ROCR_VISIBLE_DEVICES"] == "1,2"
+
+
+def test_what_the_machine_lacks_is_no_fault_of_a_release(run: Run) -> None:
+    with pytest.raises(HostError, match="c0 cannot be tried on this machine") as caught:
+        run("import sys; print('there is no C compiler'); sys.exit(77)")
+    assert "there is no C compiler" in caught.value.where
+    with pytest.raises(GpuError, match="with exit code 77"):
+        run("raise SystemExit(77)", kernel=Quiet([RESET]))
+
+
+class Lost(Quiet):
+    """A log that loses lines while the first test runs."""
+
+    def new(self) -> list[Record]:
+        if self._later:
+            return super().new()
+        raise HostError("the kernel's log lost lines while the smoke test ran.")
+
+
+def test_a_failure_is_told_even_where_the_log_lost_lines(run: Run) -> None:
+    with pytest.raises(GpuError, match="c0 fails on the GPU"):
+        run("raise SystemExit('off by 0.5')", kernel=Lost())
+    with pytest.raises(HostError, match="lost lines"):
+        run("print('fine')", kernel=Lost())
+
+
+def test_one_that_writes_without_end_is_ended(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(running, "_KFD", tmp_path / "kfd")
-    with pytest.raises(GpuError) as caught:
-        run("raise SystemExit(1)")
-    assert "the driver is not loaded" in caught.value.cause
-    (tmp_path / "kfd").touch(0o600)
-    if os.geteuid():  # root may open everything
-        (tmp_path / "kfd").chmod(0)
-        with pytest.raises(GpuError) as caught:
-            run("raise SystemExit(1)")
-        assert "usermod -aG render" in caught.value.cause
+    monkeypatch.setattr(running, "MOST", 1 << 20)
+    began = time.monotonic()
+    with pytest.raises(GpuError, match="wrote more than") as caught:
+        run("while True: print('x' * 1000)")
+    assert time.monotonic() - began < 20
+    assert len(caught.value.where) < 100_000
+    assert (tmp_path / "log").stat().st_size < 4 << 30
+
+
+def test_a_folder_that_cannot_be_removed_hides_no_failure(run: Run) -> None:
+    body = """
+import subprocess
+loop = "for n in $(seq 300); do mkdir -p $n; touch $n/x; sleep 0.01; done"
+subprocess.Popen(["sh", "-c", loop], start_new_session=True)
+raise SystemExit("off by 0.5")
+"""
+    with pytest.raises(GpuError, match="c0 fails on the GPU"):
+        run(body)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, 40])
+def test_any_signal_is_told(run: Run, number: int) -> None:
+    with pytest.raises(GpuError, match="c0 fails on the GPU, with "):
+        run(f"import os; os.kill(os.getpid(), {int(number)})")

@@ -71,7 +71,8 @@ def _entry(now: Trial, failed: Failed | None) -> Entry:
         seconds=now.seconds,
         checkout=checkout(now.ws.settings.home),
     )
-    for made in (now.candidate.wheelhouse, now.candidate.prefix):
+    begun = now.candidate.folder.glob(f"{now.candidate.prefix.name}.*")
+    for made in (now.candidate.wheelhouse, now.candidate.prefix, *begun):
         if failed is not None and made.exists():
             remove_tree(made)
     return entry

@@ -1,6 +1,7 @@
 """`doit smoke`: what is installed runs on the GPU of this machine, and the kernel is content."""
 
 import os
+import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from strixforge.host.gpu import find_gpus
 from strixforge.model.errors import GateError, HostError, InterruptedRunError, UsageError
 from strixforge.model.sizes import size_text
 from strixforge.nightly.feed import Smoke
+from strixforge.store.lock import exclusive
 from strixforge.ui.board import BOARD
 from strixforge.workspace import Workspace
 
-_NO_PYTHON = 3
+_USAGE, _NO_PYTHON, _COULD_NOT = 2, 3, 5
+"""Exit codes of install.sh: docs/reference/errors.md."""
 _SHOWN = 10
 
 
@@ -34,9 +37,9 @@ def smoke(ws: Workspace) -> None:
         )
     prefix = prefix.resolve()
     log = ws.settings.build / "logs" / "smoke" / f"{ws.plan.stack}.log"
-    ran = run_on_gpu(
-        ws.settings.home, ws.plan.closure(ws.plan.shipped()), prefix, ws.plan.arch, log
-    )
+    names = ws.plan.closure(ws.plan.shipped())
+    lock = smoke_lock(ws)
+    ran = run_on_gpu(ws.settings.home, names, prefix, ws.plan.arch, log=log, lock=lock)
     if ran is None:
         raise UsageError(
             f"no component of stack {ws.plan.stack} has a smoke test.",
@@ -45,25 +48,34 @@ def smoke(ws: Workspace) -> None:
         )
 
 
+def smoke_lock(ws: Workspace) -> Path:
+    """Return the lock of all smoke tests that share a download cache: those of a machine."""
+    return ws.cache.root / "locks" / "smoke"
+
+
 def run_on_gpu(
-    home: Path, components: Iterable[str], prefix: Path, arch: str, log: Path
+    home: Path, components: Iterable[str], prefix: Path, arch: str, *, log: Path, lock: Path
 ) -> Smoke | None:
     """Run the tests that the project at `home` has of these components. None where it has none.
 
     Raises GpuError, and HostError where there is no GPU or the kernel's log cannot be read.
     """
     from strixforge.smoke.kernel_log import opened
-    from strixforge.smoke.running import require_gpu, run_scripts, scripts_of
+    from strixforge.smoke.running import environment, require_gpu, run_scripts, scripts_of
 
     scripts = scripts_of(home, components)
     if not scripts:
         BOARD.say("smoke", "nothing ran on a GPU: no component has a smoke test")
         return None
-    require_gpu(find_gpus(), arch)
+    gpus = find_gpus()
+    require_gpu(gpus, arch)
     log.parent.mkdir(parents=True, exist_ok=True)
-    log.unlink(missing_ok=True)
-    with opened() as kernel, BOARD.activity("smoke"):
-        run_scripts(scripts, prefix, arch, kernel, log, BOARD.say)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    # One at a time: what the kernel tells is of the machine, not of a process.
+    with exclusive(lock, lambda: BOARD.say("smoke", "another smoke test runs; waiting")):
+        log.unlink(missing_ok=True)
+        with opened() as kernel, BOARD.activity("smoke"):
+            run_scripts(scripts, prefix, environment(gpus, arch), kernel, log, BOARD.say)
     BOARD.say("smoke", f"{len(scripts)} ran on {arch}, and the kernel told of no fault")
     return Smoke(arch, tuple(one.component for one in scripts), os.uname().release)
 
@@ -89,15 +101,21 @@ def install_beside(
         lines.append(line)
         on_line(line)
 
-    words = [str(wheelhouse / "install.sh"), str(prefix)]
+    # Of a killed run something may still write into the one that it began.
+    begun = prefix.with_name(f"{prefix.name}.{uuid.uuid4().hex}")
+    words = [str(wheelhouse / "install.sh"), str(begun)]
     outcome = runner.run(lambda _: words, log, keep)
     if runner.stopped():
         raise InterruptedRunError("the run was stopped.")
     if outcome.code == _NO_PYTHON:
         return lines[0].removeprefix("install.sh: ") if lines else "its Python is not there"
     if outcome.code:
-        raise GateError(
+        full = any("No space left" in line or "quota" in line for line in lines)
+        is_host = outcome.code == _USAGE or (outcome.code == _COULD_NOT and full)
+        kind = HostError if is_host else GateError
+        raise kind(
             f"it cannot be installed: install.sh ended with {outcome.code}.",
             where="\n".join([*lines[-_SHOWN:], f"log: {log}"]),
         )
+    begun.rename(prefix)
     return None

@@ -201,18 +201,22 @@ def _install(now: Trial) -> None:
 
 def _smoke(now: Trial) -> None:
     """Run it on the GPU, where the GPU is here."""
-    from strixforge.actions.smoking import run_on_gpu
+    from strixforge.actions.smoking import run_on_gpu, smoke_lock
+    from strixforge.smoke.running import has_gpu
 
     ws, candidate = now.ws, now.candidate
     if not candidate.prefix.is_dir():
         BOARD.say("smoke", "nothing ran on a GPU: it is not installed here")
-    elif find_gpus().of(ws.plan.arch) is None:
+    elif not has_gpu(find_gpus(), ws.plan.arch):
         BOARD.say("smoke", f"nothing ran on a GPU: there is no {ws.plan.arch} here")
     else:
         plan = now.inner().plan
         names = plan.closure(plan.shipped())
         log = candidate.folder / "smoke.log"
-        now.smoke = run_on_gpu(candidate.project, names, candidate.prefix, ws.plan.arch, log)
+        lock = smoke_lock(ws)
+        now.smoke = run_on_gpu(
+            candidate.project, names, candidate.prefix, ws.plan.arch, log=log, lock=lock
+        )
 
 
 def _mirror(now: Trial) -> None:

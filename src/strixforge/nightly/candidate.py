@@ -124,7 +124,8 @@ def checkout(home: Path) -> str:
 def lay_out(candidate: Candidate, home: Path, plan: Plan) -> None:
     """Copy the project into the candidate's folder; what an earlier night left there goes."""
     candidate.folder.mkdir(parents=True, exist_ok=True)
-    for left in (candidate.project, candidate.wheelhouse, candidate.prefix):
+    begun = candidate.folder.glob(f"{candidate.prefix.name}.*")
+    for left in (candidate.project, candidate.wheelhouse, candidate.prefix, *begun):
         if left.exists():
             remove_tree(left)
     candidate.project.mkdir()

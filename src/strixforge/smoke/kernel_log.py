@@ -26,14 +26,17 @@ from strixforge.model.errors import HostError
 KMSG = Path("/dev/kmsg")
 _LARGEST = 8192
 """Bytes of a record; CONSOLE_EXT_LOG_MAX of the kernel."""
-_JOURNAL = ["journalctl", "--dmesg", "--boot", "--quiet", "--no-pager", "--output=json"]
+_JOURNAL = ["journalctl", "--dmesg", "--boot", "--quiet", "--no-pager", "--all", "--output=json"]
+_NO_JOURNAL = (OSError, ValueError, KeyError, TypeError, subprocess.SubprocessError)
 _JOURNAL_LATE = 1.0
 """Seconds after which a line of the kernel is in the journal."""
 _ERROR = 3
-_DRIVER = re.compile(r"amdgpu|amdkfd|\bkfd\b|\bdrm\b")
+_DRIVER = re.compile(r"^amdgpu\b|^kfd\b|amdkfd|^\[drm:.*\[amdgpu\]|^\[drm\].*\bamdgpu\b")
+_DISPLAY = re.compile(r"\bdc_|\bDMUB\b|\bdmub", re.IGNORECASE)
+"""Of the part of the driver that shows pictures: its errors are not those of what computes."""
 _FAULT = re.compile(
     r"page fault|ring \S+ timeout|GPU reset|VRAM is lost|failed to respond|\bMES\b.*unrecoverable"
-    r"|wedged|is hung"
+    r"|wedged|is hung|Fence fallback timer expired|queue evicted"
 )
 
 
@@ -58,8 +61,12 @@ def faults(records: Iterable[Record]) -> list[str]:
     return [
         one.text
         for one in records
-        if _DRIVER.search(one.text) and (one.level <= _ERROR or _FAULT.search(one.text))
+        if _DRIVER.search(one.text) and (_FAULT.search(one.text) or _is_error(one))
     ]
+
+
+def _is_error(one: Record) -> bool:
+    return one.level <= _ERROR and _DISPLAY.search(one.text) is None
 
 
 def opened(kmsg: Path = KMSG) -> "_Kmsg | _Journal":
@@ -70,7 +77,7 @@ def opened(kmsg: Path = KMSG) -> "_Kmsg | _Journal":
         cannot = error.strerror if isinstance(error, OSError) else str(error)
         try:
             return _Journal()
-        except (OSError, ValueError, subprocess.SubprocessError) as second:
+        except _NO_JOURNAL as second:
             raise HostError(
                 "the kernel's log cannot be read, so what runs on the GPU cannot be judged.",
                 where=f"{kmsg}: {cannot}\njournalctl --dmesg: {second}",
@@ -88,7 +95,7 @@ class _Kmsg(AbstractContextManager["_Kmsg"]):
         self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             # In containers it may be another device, which tells nothing for ever.
-            if not os.read(self._file, _LARGEST):
+            if not _first(self._file):
                 raise ValueError("it holds no record")  # noqa: TRY301 - the file is closed here
             os.lseek(self._file, 0, os.SEEK_END)
         except (OSError, ValueError):
@@ -102,16 +109,29 @@ class _Kmsg(AbstractContextManager["_Kmsg"]):
         os.close(self._file)
 
     def new(self) -> list[Record]:
-        found = []
+        found, lost = [], False
         while True:
             try:
                 found.append(_record(os.read(self._file, _LARGEST)))
             except BlockingIOError:
-                return found
+                break
             except OSError as error:
                 if error.errno != errno.EPIPE:
                     raise
-                raise _lost(str(self._path)) from None
+                lost = True  # what is left comes with the next read
+        # A GPU that breaks floods the log: what it says counts more than what is missing.
+        if lost and not faults(found):
+            raise _lost(str(self._path))
+        return found
+
+
+def _first(file: int) -> bytes:
+    """Return the oldest record that can still be read."""
+    while True:
+        try:
+            return os.read(file, _LARGEST)
+        except BrokenPipeError:  # overwritten since the file was opened
+            continue
 
 
 def _record(line: bytes) -> Record:
@@ -140,7 +160,7 @@ class _Journal(AbstractContextManager["_Journal"]):
         time.sleep(_JOURNAL_LATE)
         try:
             found = _journal(f"--after-cursor={self._cursor}")
-        except (OSError, ValueError, subprocess.SubprocessError):
+        except _NO_JOURNAL:
             raise _lost("journalctl --dmesg") from None
         if found:
             self._cursor = found[-1][1]
@@ -151,7 +171,16 @@ def _journal(*words: str) -> list[tuple[Record, str]]:
     """Return records of the journal, each with its cursor."""
     done = subprocess.run([*_JOURNAL, *words], capture_output=True, check=True, timeout=60)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    return [(Record(int(row["PRIORITY"]), str(row["MESSAGE"])), row["__CURSOR"]) for row in rows]
+    return [(Record(int(row["PRIORITY"]), _text(row["MESSAGE"])), row["__CURSOR"]) for row in rows]
+
+
+def _text(message: object) -> str:
+    """Return a message; what is no UTF-8 comes as a list of bytes, and what is too long as null."""
+    if isinstance(message, list):
+        return bytes(message).decode("utf-8", "replace")
+    if not isinstance(message, str):
+        raise ValueError("it does not show all of a message")  # noqa: TRY004 - of data, not a call
+    return message
 
 
 def _lost(where: str) -> HostError:

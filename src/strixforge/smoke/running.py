@@ -17,7 +17,12 @@ from strixforge.smoke.kernel_log import KernelLog, faults
 
 SECONDS = 600
 """After which a test is ended: a hung GPU answers never."""
-_KFD = Path("/dev/kfd")
+MOST = 64 << 20
+"""Bytes that a test may write."""
+CANNOT = 77
+"""Exit code of a test that this machine cannot run, whatever it tests; automake's for a skip."""
+KFD = Path("/dev/kfd")
+_READ = 64 << 10
 _SHOWN = 20
 _POLL = 0.2
 _GOES = 10
@@ -38,9 +43,32 @@ def scripts_of(home: Path, components: Iterable[str]) -> list[Script]:
     return [Script(name, path) for name, path in named if path.is_file()]
 
 
-def require_gpu(gpus: Gpus, arch: str) -> None:
-    """Raise HostError where the machine has no GPU of that target."""
-    if gpus.of(arch) is None:
+def has_gpu(gpus: Gpus, arch: str, kfd: Path = KFD) -> bool:
+    """Say whether the machine has a GPU of that target, and the driver's way to it.
+
+    A container may show the first and hide the second.
+    """
+    return gpus.of(arch) is not None and kfd.exists()
+
+
+def require_gpu(gpus: Gpus, arch: str, kfd: Path = KFD) -> None:
+    """Raise HostError where nothing can run on a GPU of that target, by this user."""
+    if has_gpu(gpus, arch, kfd):
+        if not os.access(kfd, os.R_OK | os.W_OK):
+            raise HostError(
+                f"this user may not use the {arch} here.",
+                where=str(kfd),
+                cause="Only root and the members of its group may open it.",
+                fix='sudo usermod -aG render,video "$USER"    (then log in again)',
+            )
+    elif gpus.of(arch) is not None:
+        raise HostError(
+            f"the {arch} here cannot be reached.",
+            where=f"{kfd} is not there",
+            cause="The driver is not loaded, or a container hides it.",
+            fix=f"Outside of the container, or with --device={kfd} --device=/dev/dri.",
+        )
+    else:
         others = ", ".join(one.target for one in gpus.gpus)
         raise HostError(
             f"there is no {arch} here, so nothing can be run on it.",
@@ -53,7 +81,7 @@ def require_gpu(gpus: Gpus, arch: str) -> None:
 def run_scripts(
     scripts: Iterable[Script],
     prefix: Path,
-    arch: str,
+    environment: Mapping[str, str],
     kernel: KernelLog,
     log: Path,
     on_pass: Callable[[str, str], None],
@@ -64,83 +92,115 @@ def run_scripts(
     """
     kernel.new()  # what was there before is nobody's fault
     for one in scripts:
-        code, said = _run(one, prefix, arch, log)
-        told = faults(kernel.new())
+        code, said = _run(one, prefix, environment, log)
+        try:
+            told = faults(kernel.new())
+        except HostError:
+            if code not in (0, CANNOT):
+                raise _failed(one, code, said[-_SHOWN:], [], log) from None
+            raise
+        if code == CANNOT and not told:
+            raise _unfit(one, said[-_SHOWN:])
         if code != 0 or told:
             raise _failed(one, code, said[-_SHOWN:], told[:_SHOWN], log)
         on_pass(one.component, said[-1] if said else "passed")
 
 
-def _run(one: Script, prefix: Path, arch: str, log: Path) -> tuple[int | None, list[str]]:
+def _run(
+    one: Script, prefix: Path, environment: Mapping[str, str], log: Path
+) -> tuple[int | None, list[str]]:
     """Run one to its end. Returns its exit code, None after too long, and the lines it wrote.
 
     Into a file and not a pipe: what it leaves behind may hold a pipe open for ever.
     """
-    with tempfile.TemporaryDirectory(prefix="strixforge-smoke-") as work, log.open("ab") as file:
+    with (
+        tempfile.TemporaryDirectory(prefix="strixforge-smoke-", ignore_cleanup_errors=True) as work,
+        log.open("a+b") as file,
+    ):
         file.write(f"== {one.component}: {one.path}\n".encode(errors="replace"))
         file.flush()
-        begin = file.tell()
+        begin = os.fstat(file.fileno()).st_size
+        # timeout(1) ends it where this process was killed, and counts no more.
+        limit = ["timeout", "-s", "KILL", str(SECONDS + _GOES)]
         child = subprocess.Popen(
-            ["bash", "-c", _IN_PREFIX, "bash", str(prefix), work, str(one.path)],
-            env=_environment(work, arch),
+            [*limit, "bash", "-c", _IN_PREFIX, "bash", str(prefix), work, str(one.path)],
+            env={**environment, "HOME": work, "TMPDIR": work},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         try:
-            code = _wait(child, time.monotonic() + SECONDS)
+            code = _wait(child, time.monotonic() + SECONDS, file.fileno(), begin + MOST)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             with contextlib.suppress(subprocess.TimeoutExpired):  # a hung GPU lets none go
                 child.wait(_GOES)
-    text = log.read_bytes()[begin:].decode("utf-8", "replace")
+        file.seek(max(begin, os.fstat(file.fileno()).st_size - _READ))
+        text = file.read().decode("utf-8", "replace")
     return code, [line for line in text.splitlines() if line.strip()]
 
 
-def _wait(child: subprocess.Popen[bytes], until: float) -> int | None:
+def _wait(child: subprocess.Popen[bytes], until: float, output: int, most: int) -> int | None:
+    """Return the exit code, or None after a time or where a file has grown beyond a size."""
     while True:
         try:
             return child.wait(_POLL)
         except subprocess.TimeoutExpired:
             if runner.stopped():
                 raise InterruptedRunError("the run was stopped.") from None
-            if time.monotonic() > until:
+            if time.monotonic() > until or os.fstat(output).st_size > most:
                 return None
 
 
-def _environment(work: str, arch: str) -> Mapping[str, str]:
-    """Return all that a test sees: no secrets, no override of the GPU's name, caches of its own."""
+def environment(gpus: Gpus, arch: str) -> dict[str, str]:
+    """Return all that a test sees beside its folder: no secrets, no override of the GPU's name.
+
+    Of a machine with GPUs of several targets it sees those of `arch`. ROCR_VISIBLE_DEVICES counts
+    them in the order of KFD's nodes: "GPU isolation techniques" of ROCm's documentation.
+    """
+    seen = [str(index) for index, one in enumerate(gpus.gpus) if one.target == arch]
+    only = {"ROCR_VISIBLE_DEVICES": ",".join(seen)} if len(seen) < len(gpus.gpus) else {}
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-        "HOME": work,
-        "TMPDIR": work,
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",  # what is installed stays as it is
         "PYTHONUNBUFFERED": "1",
         "HF_HUB_OFFLINE": "1",
         "STRIXFORGE_ARCH": arch,
+        **only,
     }
+
+
+def _unfit(one: Script, said: list[str]) -> HostError:
+    return HostError(
+        f"{one.component} cannot be tried on this machine.",
+        where="\n".join([str(one.path), *said]),
+        cause="It lacks something that the test needs, and the GPU was not asked.",
+        fix="Install that, and give the same command again.",
+    )
 
 
 def _failed(one: Script, code: int | None, said: list[str], told: list[str], log: Path) -> GpuError:
     if code is None:
-        what = f"{one.component} did not end within {SECONDS} s."
+        what = f"{one.component} did not end within {SECONDS} s, or wrote more than {MOST} bytes."
     elif code:
-        how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
-        what = f"{one.component} fails on the GPU, with {how}."
+        what = f"{one.component} fails on the GPU, with {_how(code)}."
     else:
         what = f"{one.component} ran, and the kernel told of a fault meanwhile."
     evidence = [*(said if code != 0 else []), *(f"kernel: {line}" for line in told)]
-    cause = ""
-    if code and not told and not _KFD.exists():
-        cause = f"There is no {_KFD}: the driver is not loaded, or a container hides it."
-    elif code and not told and not os.access(_KFD, os.R_OK | os.W_OK):
-        cause = f'This user may not open {_KFD}: sudo usermod -aG render "$USER", and log in again.'
     return GpuError(
         what,
         where="\n".join([str(one.path), *evidence, f"log: {log}"]),
-        cause=cause,
         fix="Do not use it on this GPU before that is understood.",
     )
+
+
+def _how(code: int) -> str:
+    """Return an exit code in words; those of a shell are 128 and more after a signal."""
+    number = -code if code < 0 else code - 128
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"exit code {code}" if code > 0 else f"signal {number}"

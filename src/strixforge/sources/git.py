@@ -1,5 +1,6 @@
 """Commits of git repositories, kept in one bare mirror a URL, shallow, with their submodules."""
 
+import contextlib
 import hashlib
 import os
 import posixpath
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import git
 from git.exc import GitCommandError
 
-from strixforge.model.errors import ArchiveError, FetchError, IntegrityError
+from strixforge.model.errors import ArchiveError, FetchError, HostError, IntegrityError
 from strixforge.model.pins import GitPin
 from strixforge.sources import Progress, Site
 from strixforge.sources.cache import Cache
@@ -157,19 +158,31 @@ def _fetch(cache: Cache, url: str, commit: str, submodules: bool, *, what: str) 
         repo = _alone(path)
         if not _has(repo, commit) and not _from_mirror(repo, cache, url, commit):
             _receive(repo, url, commit, what)
+        _hold(repo, commit)
     if submodules:
         for module in _submodules(repo, url, commit):
             _fetch(cache, module.url, module.commit, submodules, what=f"{what}: {module.path}")
 
 
 def _keep(cache: Cache, kept: Cache, url: str, commit: str, submodules: bool, *, what: str) -> None:
-    path = _mirror(kept, url)
+    path, source = _mirror(kept, url), _open(_mirror(cache, url))
+    if source is None:
+        return  # somebody emptied the cache meanwhile
     with kept.locked(path.name):
-        repo = _alone(path)
-        source = _open(_mirror(cache, url))
-        if not _has(repo, commit) and not _copy(repo, _mirror(cache, url), commit):
-            raise _damaged(path, what, "A commit could not be copied into it.")
-    for module in _submodules(source, url, commit) if source is not None and submodules else []:
+        try:
+            repo = _alone(path)
+            _hold(source, commit)  # a fetch that was killed may have come without
+            if not _has(repo, commit):
+                _copy(repo, _mirror(cache, url), commit)
+            _hold(repo, commit)
+        except GitCommandError as error:
+            raise HostError(
+                f"{what} could not be copied into the store's mirror.",
+                where=str(path),
+                cause=_last_line(error),
+                fix="Free space, or mend that; the same command tries it again.",
+            ) from None
+    for module in _submodules(source, url, commit) if submodules else []:
         _keep(cache, kept, module.url, module.commit, submodules, what=f"{what}: {module.path}")
 
 
@@ -179,18 +192,20 @@ def _from_mirror(repo: git.Repo, cache: Cache, url: str, commit: str) -> bool:
         return False
     path = _mirror(Cache(cache.mirror), url)
     kept = _open(path)
-    return kept is not None and _has(kept, commit) and _copy(repo, path, commit)
-
-
-def _copy(repo: git.Repo, source: Path, commit: str) -> bool:
-    """Copy one commit from a repository of ours, by the ref that keeps it there."""
-    ref = f"refs/strixforge/{commit}"
-    options = ("--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
-    try:
-        repo.git.fetch("--depth=1", *options, "--", str(source), f"+{ref}:{ref}")
-    except GitCommandError:
+    if kept is None or not _has(kept, commit):
         return False
+    with contextlib.suppress(GitCommandError):  # damaged: the origin is asked
+        _copy(repo, path, commit)
     return _has(repo, commit)
+
+
+def _copy(repo: git.Repo, source: Path, commit: str) -> None:
+    """Copy one commit from a repository of ours, by the ref that holds it there."""
+    options = ("--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
+    # The store may be another user's; every object is hashed on its way.
+    pack = "--upload-pack=git -c safe.directory=* upload-pack"
+    spec = f"+{_ref(commit)}:{_ref(commit)}"
+    repo.git.fetch("--depth=1", pack, *options, "--", str(source), spec)
 
 
 def _receive(repo: git.Repo, url: str, commit: str, what: str) -> None:
@@ -221,8 +236,15 @@ def _receive(repo: git.Repo, url: str, commit: str, what: str) -> None:
             cause="It was removed by a force push, or the pin is wrong.",
             fix="Find the commit's new home, and mend the pin.",
         )
-    # A ref keeps the commit from git's garbage collection.
-    repo.git.update_ref(f"refs/strixforge/{commit}", commit)
+
+
+def _hold(repo: git.Repo, commit: str) -> None:
+    """Give the commit a ref: it keeps it from git's garbage collection, and copies ask for it."""
+    repo.git.update_ref(_ref(commit), commit)
+
+
+def _ref(commit: str) -> str:
+    return f"refs/strixforge/{commit}"
 
 
 def _submodules(repo: git.Repo, url: str, commit: str) -> list[_Module]:
