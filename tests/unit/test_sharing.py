@@ -148,6 +148,19 @@ def children() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
+def test_one_that_says_nothing_is_given_up(
+    library: Path, shared: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(ENDLESS)
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(sharing, "_SILENT", 0.5)
+    assert len(list(survey(library))) == COUNT
+    assert shared == []
+    assert children() == []
+
+
 @pytest.fixture
 def endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     program = tmp_path / "python"

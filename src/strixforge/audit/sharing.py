@@ -10,6 +10,7 @@ Usage: python -m strixforge.audit.sharing DESCRIPTOR BYTES WHERE [TARGET…]    
 import fcntl
 import mmap
 import os
+import select
 import signal
 import struct
 import subprocess
@@ -34,6 +35,8 @@ KEPT = 64 << 20
 """Bytes of code objects after which a mapped file's pages are given back: they count as memory."""
 _AHEAD = 1 << 20
 """Bytes of answers that wait in the pipe; the usual limit of an unprivileged user."""
+_SILENT = 60.0
+"""Seconds without a byte after which the other process is given up: it may have been stopped."""
 _SIZE = struct.Struct("<I")
 
 
@@ -110,6 +113,7 @@ class Second:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                bufsize=0,
                 pass_fds=[self._descriptor],
             )
         except (OSError, ValueError):  # no process to be had, or a name no command line can say
@@ -124,16 +128,29 @@ class Second:
 
 def _next(answers: IO[bytes]) -> _Answer | None:
     """Return the next answer; None where there is none that can be read."""
-    head = answers.read(_SIZE.size)
-    if len(head) < _SIZE.size:
+    head = _exactly(answers, _SIZE.size)
+    if head is None:
         return None
     (size,) = _SIZE.unpack(head)
     if size > LARGEST:  # what is said of a bundle is less than the bundle
         return None
+    body = _exactly(answers, size)
     try:
-        return _ANSWER.decode(answers.read(size))
+        return None if body is None else _ANSWER.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
+
+
+def _exactly(answers: IO[bytes], size: int) -> bytes | None:
+    """Return so many bytes; None where they do not come."""
+    found = b""
+    while len(found) < size:
+        ready, _, _ = select.select([answers], [], [], _SILENT)
+        piece = os.read(answers.fileno(), size - len(found)) if ready else b""
+        if not piece:
+            return None
+        found += piece
+    return found
 
 
 def _answers(mapping: mmap.mmap, where: str, budget: Budget) -> Iterator[_Answer]:
