@@ -33,7 +33,7 @@ def smoke(ws: Workspace) -> None:
             "there is no installed environment." if given else "nothing is promoted and installed.",
             where=str(prefix),
             cause="It is the folder that install.sh was given." if given else "",
-            fix=f"./doit {ws.settings.words()}path=/the/installed/folder smoke",
+            fix=f"./doit stack={ws.plan.stack} path=/the/installed/folder smoke",
         )
     prefix = prefix.resolve()
     log = ws.settings.build / "logs" / "smoke" / f"{ws.plan.stack}.log"
