@@ -1,5 +1,6 @@
 """Nights on a machine with the GPU: in a mount namespace whose /sys shows one, all else is real."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -148,4 +149,9 @@ def test_without_the_gpu_it_is_said_and_the_feed_tells_that_nothing_ran(here: Ma
     assert "nothing ran on a GPU" in (nights.place / "feed.html").read_text()
     nights.doit("smoke").check(22, "there is no gfx1151 here")
     nights.doit("path=/nowhere", "smoke").check(11, "there is no installed environment")
+    other = nights.project.home / "other"
+    other.mkdir()
+    mark = {"complete": True, "manifest": {"stack": "another"}}
+    (other / ".strixforge-install.json").write_text(json.dumps(mark))
+    nights.doit(f"path={other}", "smoke").check(11, "is of stack another")
     here.doit(f"path={nights.place / 'promoted' / 'prefix'}", "smoke").check(0, "multiplies")

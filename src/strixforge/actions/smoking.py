@@ -1,6 +1,8 @@
 """`doit smoke`: what is installed runs on the GPU of this machine, and the kernel is content."""
 
+import json
 import os
+import shlex
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -27,13 +29,20 @@ def smoke(ws: Workspace) -> None:
     Raises UsageError where there is none, HostError without the GPU, GpuError where one fails.
     """
     prefix = ws.settings.path or place_of(ws) / "promoted" / "prefix"
-    if not (prefix / "activate.sh").is_file():
+    stack = _installed_stack(prefix)
+    if not stack:
         given = ws.settings.path is not None
         raise UsageError(
             "there is no installed environment." if given else "nothing is promoted and installed.",
             where=str(prefix),
             cause="It is the folder that install.sh was given." if given else "",
             fix=f"./doit stack={ws.plan.stack} path=/the/installed/folder smoke",
+        )
+    if stack != ws.plan.stack:
+        raise UsageError(
+            f"what is installed there is of stack {stack}.",
+            where=str(prefix),
+            fix=f"./doit stack={stack} path={shlex.quote(str(prefix))} smoke",
         )
     prefix = prefix.resolve()
     log = ws.settings.build / "logs" / "smoke" / f"{ws.plan.stack}.log"
@@ -46,6 +55,15 @@ def smoke(ws: Workspace) -> None:
             where=str(ws.settings.home / "smoke"),
             fix="Write smoke/<component>_smoke.py: docs/reference/smoke.md",
         )
+
+
+def _installed_stack(prefix: Path) -> str:
+    """Return the stack that install.sh has put there; nothing where it did not finish."""
+    try:
+        mark = json.loads((prefix / ".strixforge-install.json").read_bytes())
+        return str(mark["manifest"]["stack"]) if mark["complete"] else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def smoke_lock(ws: Workspace) -> Path:
