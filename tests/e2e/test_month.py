@@ -208,7 +208,7 @@ def _killed_again_and_again(month: Month, day: int) -> None:
     chance = random.Random(day)
     for _ in range(6):
         with nights.project.started("channel=nightly", "nightly") as run:
-            end = chance.uniform(0.3, 3.0)
+            end = chance.uniform(0.3, 6.5)
             try:
                 run.process.wait(end)
             except subprocess.TimeoutExpired:

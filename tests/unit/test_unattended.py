@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,15 +85,15 @@ def nights(tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch) -> In
 
 def verify(unit: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """Have systemd load a unit of a user. Returns what it said."""
-    runtime = unit.parents[2] / "runtime"
-    runtime.mkdir(exist_ok=True)
-    return subprocess.run(
-        ["systemd-analyze", "--user", "--man=no", "verify", str(unit)],
-        env=os.environ | {"XDG_RUNTIME_DIR": str(runtime)} | environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # Sockets of other units are named in it: a longer path is too long for them.
+    with tempfile.TemporaryDirectory(prefix="run-") as runtime:
+        return subprocess.run(
+            ["systemd-analyze", "--user", "--man=no", "verify", str(unit)],
+            env=os.environ | {"XDG_RUNTIME_DIR": runtime} | environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
 
 def understood(unit: Path) -> dict[str, str]:
