@@ -90,7 +90,8 @@ def _text(
 ) -> str:
     """Return a bill as JSON; without `needs`, `top` needs all others."""
     bom = Bom()
-    bom.metadata.timestamp = None  # type: ignore[assignment] # its own setter is typed so
+    # No clock in a bill. The library writes none for None; its setter is typed for a time alone.
+    bom.metadata.timestamp = None  # type: ignore[assignment]  # None leaves the time out
     bom.metadata.component = top
     bom.components.update(components.values())
     known = {**components, str(top.bom_ref): top}

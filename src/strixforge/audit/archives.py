@@ -21,7 +21,7 @@ Wanted = Callable[[bytes, str], bool]
 _CHUNK = 1 << 20
 # What zipfile raises on hostile archives beside BadZipFile: ValueError and its kin on impossible
 # offsets and names, EOFError on short members, struct.error on short headers, RuntimeError on
-# encrypted ones and (as NotImplementedError) on newer zip versions, OSError on negative seeks.
+# encrypted ones and (a subclass of it) on newer zip versions, OSError on negative seeks.
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,

@@ -126,7 +126,7 @@ class Sink(Protocol):
 def tar_onto(out: Sink) -> tarfile.TarFile:
     """Return what writes members as the one form of tar that bundles have."""
     tar: tarfile.TarFile = tarfile.open(  # noqa: SIM115 - the caller closes it
-        fileobj=out,  # type: ignore[call-overload] # a stream needs write() alone
+        fileobj=out,  # type: ignore[call-overload]  # typeshed wants a whole file, tarfile write() alone
         mode="w|",
         format=tarfile.GNU_FORMAT,
         copybufsize=_PIECE,

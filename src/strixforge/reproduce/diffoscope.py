@@ -27,8 +27,11 @@ def explain_all(pairs: Iterable[tuple[str, Path, Path]], folder: Path) -> list[P
         limits = ["--max-text-report-size", str(1 << 20), "--timeout", str(_SECONDS)]
         command = ["diffoscope", "--no-progress", *limits, "--text", str(place), one, other]
         killed = ["timeout", "--kill-after=5", str(_SECONDS + 30)]
-        line = [*killed, *map(str, command)]
-        runner.run(lambda _, line=line: line, folder / "log", lambda _: None)  # type: ignore[misc]
+        _run([*killed, *map(str, command)], folder / "log")
         if place.exists():
             written.append(place)
     return written
+
+
+def _run(line: list[str], log: Path) -> None:
+    runner.run(lambda _: line, log, lambda _: None)

@@ -243,20 +243,20 @@ class _Member(tarfile.TarInfo):
         """Refuse an archive that ends inside a header: the reader would take that for its end."""
         try:
             return super().fromtarfile(archive)
-        except tarfile.TruncatedHeaderError:  # type: ignore[attr-defined]  # typeshed lacks it
+        except tarfile.TruncatedHeaderError:  # type: ignore[attr-defined]  # typeshed has its base alone
             raise tarfile.ReadError("it is cut off") from None
 
     def _block(self, count: int) -> int:
         """Refuse a negative size: the reader would go round for ever (CVE-2025-8194)."""
         if count < 0:
             raise tarfile.ReadError("a member has a negative size")
-        return super()._block(count)  # type: ignore[misc, no-any-return]  # tarfile publishes no type or hook for it
+        return super()._block(count)  # type: ignore[misc, no-any-return]  # private, and the only hook
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         """Bound what is no file: names and extended headers."""
         if not self.isreg() and self.size > _MAX_HEADER:
             raise tarfile.ReadError("a header is larger than any real one")
-        return super()._proc_member(tar)  # type: ignore[misc, no-any-return]  # tarfile publishes no type or hook for it
+        return super()._proc_member(tar)  # type: ignore[misc, no-any-return]  # private, and the only hook
 
 
 def unpack_tar(file: IO[bytes], root: Path, guard: Guard) -> None:

@@ -11,7 +11,7 @@ from strixforge.ui import PREFLIGHT
 from strixforge.ui.board import BOARD
 
 
-class Failure(TaskFailed):  # type: ignore[misc]  # doit has no types
+class Failure(TaskFailed):  # type: ignore[misc]  # doit ships no types: its classes are Any
     """A StrixforgeError on its way through doit, which shows other exceptions as tracebacks."""
 
     def __init__(self, error: StrixforgeError) -> None:
@@ -20,7 +20,7 @@ class Failure(TaskFailed):  # type: ignore[misc]  # doit has no types
         self.error = error
 
 
-class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit has no types
+class Reporter(ConsoleReporter):  # type: ignore[misc]  # doit ships no types: its classes are Any
     """Prints what strixforge's tasks do not print themselves."""
 
     desc = "strixforge's own: one block for each failure"
